@@ -1,0 +1,6 @@
+//! What happens in tidings: the actors, and the ports through which they meet the world.
+//!
+//! Decisions are made by the pure machines of `tidings-state`; an actor here loads, asks, and carries out.
+
+pub mod offer;
+pub mod port;

@@ -1,0 +1,194 @@
+//! What is kept: timelines of rows, and small records beside them. One conformance suite runs against every store.
+//!
+//! A store keeps bytes and never looks inside them. It reads no clock, and it never retries a write with another stamp.
+//! All futures are `'static`: they own what they need, so a caller may drop them (the write may still happen).
+
+use std::{future::Future, pin::Pin};
+
+use bytes::Bytes;
+use tidings_schema::id::{DeviceId, MessageId, Seq, ShardId, Uid};
+
+use super::ownership::Stamp;
+
+/// Rows of one append at most.
+pub const APPEND_ROWS_MAX: usize = 64;
+/// Bytes of the rows of one append at most, unless it is a single row.
+pub const APPEND_BYTES_MAX: usize = 16 * 1024;
+/// Rows of one bucket: an append never crosses a bucket's border, seq 1 to 10 000 being the first bucket.
+pub const BUCKET_ROWS: u64 = 10_000;
+
+/// Names a timeline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimelineId {
+    /// The inbox of a user.
+    Inbox(Uid),
+}
+
+/// One row of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its place.
+    pub seq: Seq,
+    /// The encoded record.
+    pub value: Bytes,
+}
+
+/// Names a small record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// Head of a timeline.
+    Head(TimelineId),
+    /// The actor `uid` of `shard` may owe something.
+    Mark(ShardId, Uid),
+    /// Checkpoint of a mailbox.
+    Checkpoint(Uid),
+    /// One side of a DM: owner, peer.
+    Conversation(Uid, Uid),
+    /// The owner has a conversation with the peer; written once, with the conversation's first row.
+    Peer(Uid, Uid),
+    /// A device of a user.
+    Device(Uid, DeviceId),
+    /// A message id in the inbox of the owner, by sender.
+    MessageId(Uid, Uid, MessageId),
+    /// Row `seq` of bucket `bucket` of the owner's history with a peer.
+    History {
+        /// Whose inbox the seq counts in.
+        owner: Uid,
+        /// The other side.
+        peer: Uid,
+        /// (h - 1) / [`BUCKET_ROWS`].
+        bucket: u64,
+        /// Place in the owner's inbox.
+        seq: Seq,
+    },
+}
+
+/// A change of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which record.
+    pub key: Key,
+    /// Its new value; `None` removes it.
+    pub value: Option<Bytes>,
+}
+
+/// Rows to be appended to one timeline: contiguous, within [`APPEND_ROWS_MAX`] and [`APPEND_BYTES_MAX`], one bucket.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Where to.
+    pub timeline: TimelineId,
+    /// Oldest first.
+    pub rows: Vec<Row>,
+    /// Records that become durable no later than the rows.
+    pub with: Vec<Change>,
+    /// Orders this write among the owner's.
+    pub stamp: Stamp,
+}
+
+/// How much of a page is wanted: ends at whichever comes first, and has at least one row if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Rows at most.
+    pub rows: usize,
+    /// Bytes of values at most.
+    pub bytes: usize,
+}
+
+/// A page of rows, in the order that was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Whether the limit ended the page (there may be more).
+    pub more: bool,
+}
+
+/// Lists of keys that can be walked. Only keys that are written once or seldom are ever walked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// Marks of a shard.
+    Marks(ShardId),
+    /// Peers of a user.
+    Peers(Uid),
+}
+
+/// A page of a scan: the uids named by the keys, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanPage {
+    /// The uids.
+    pub uids: Vec<Uid>,
+    /// Whether more follow after the last one.
+    pub more: bool,
+}
+
+/// Which part of a conversation's history to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRange {
+    /// Whose inbox the seqs count in.
+    pub owner: Uid,
+    /// The other side.
+    pub peer: Uid,
+    /// The bucket to look in. A store without buckets also returns rows of older ones.
+    pub bucket: u64,
+    /// Rows below this seq.
+    pub before: Seq,
+}
+
+/// Why a store did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Try later with the same arguments; a write may or may not have happened.
+    #[error("store unavailable: {0}")]
+    Unavailable(Unavailable),
+    /// Never retry: the arguments break the contract.
+    #[error("store rejected the call: {0}")]
+    Rejected(&'static str),
+    /// Stored bytes are damaged: stop that timeline and tell an operator.
+    #[error("stored data is corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// Why a store cannot be used now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Less free space than the reserve; reads go on.
+    #[error("disk full")]
+    DiskFull,
+    /// More writes wait than the store's queue holds.
+    #[error("too many writes waiting")]
+    Overloaded,
+    /// The store does not answer, or answered with a failure of its own.
+    #[error("no answer")]
+    Down,
+}
+
+/// What a call resolves to.
+pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// A durable store.
+pub trait Store: Send + Sync + 'static {
+    /// Makes rows durable, atomically together and no earlier than `with`. The same append again (same seqs, same values)
+    /// is fine. Appends of one timeline must be awaited one after the other.
+    fn append(&self, append: Append) -> Reply<()>;
+
+    /// Makes changes of records durable, atomically together. All keys have the same owner.
+    fn put(&self, changes: Vec<Change>, stamp: Stamp) -> Reply<()>;
+
+    /// Values of records, in the order of the keys; `None` where there is no record.
+    fn get(&self, keys: Vec<Key>) -> Reply<Vec<Option<Bytes>>>;
+
+    /// The next uids of a list after `after`, at most `limit`.
+    fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> Reply<ScanPage>;
+
+    /// Rows with `after < seq <= ceiling`, oldest first. Stops before a gap.
+    fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Reply<Page>;
+
+    /// Rows with `seq < before`, newest first.
+    fn read_back(&self, timeline: TimelineId, before: Seq, limit: PageLimit) -> Reply<Page>;
+
+    /// Rows of one conversation's history, newest first (values as put under [`Key::History`]).
+    fn read_history(&self, range: HistoryRange, limit: PageLimit) -> Reply<Page>;
+
+    /// Overwrites one row by its redacted form; the only way a stored row ever changes. `Rejected` if there is no such row.
+    fn redact(&self, timeline: TimelineId, row: Row, stamp: Stamp) -> Reply<()>;
+}
