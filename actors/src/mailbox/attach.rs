@@ -1,0 +1,146 @@
+//! A device comes online or leaves: where it goes on, what it is welcomed with, and which connection it replaces.
+
+use actix::Context;
+use bytes::Bytes;
+use tidings_schema::{
+    id::{Millis, Seq},
+    record, wire,
+};
+
+use super::{
+    Mailbox, checkpoint,
+    devices::{Greeting, Known, Online},
+    welcome,
+};
+use crate::{
+    port::{
+        link::{Attach, ConnectionRef, OpId, ToConnection},
+        store::{Change, Key},
+    },
+    shard::Registration,
+};
+
+impl Mailbox {
+    pub(super) fn attach(&mut self, from: ConnectionRef, op_id: OpId, attach: Attach) {
+        let resume_after = self.resume_after(&attach);
+        let now = self.parts.clock.now();
+        if let Some(known) = self.devices.known.get_mut(&attach.device) {
+            known.last_seen = now;
+            known.platform.clone_from(&attach.platform);
+            known.changed = true;
+            self.checkpoint.cursors_changed(self.parts.clock.uptime());
+            return self.welcome(from, op_id, &attach, resume_after);
+        }
+        // A device is known durably before it is welcomed: else its place would be forgotten by a crash, and what it
+        // never got would count as seen.
+        self.know(&attach, resume_after, now);
+        let put = self.put_devices(&attach);
+        self.devices.greetings.push(Greeting { put, from, op_id, attach, resume_after });
+    }
+
+    fn know(&mut self, attach: &Attach, cursor: Seq, last_seen: Millis) {
+        let known = Known { cursor, platform: attach.platform.clone(), last_seen, changed: false };
+        self.devices.known.insert(attach.device.clone(), known);
+    }
+
+    fn put_devices(&mut self, attach: &Attach) -> crate::appender::PutNumber {
+        let mut changes = Vec::new();
+        while let Some(surplus) = self.devices.surplus() {
+            self.devices.known.remove(&surplus);
+            changes.push(Change { key: Key::Device(self.uid.clone(), surplus), value: None });
+        }
+        changes.extend(self.device_record(&attach.device));
+        changes.push(self.checkpoint_with_devices());
+        self.parts.appender.put(&self.uid, changes)
+    }
+
+    /// The record of one device, as it should be now.
+    pub(super) fn device_record(&self, device: &tidings_schema::id::DeviceId) -> Option<Change> {
+        let known = self.devices.known.get(device)?;
+        let stored = record::Device {
+            cursor: known.cursor.get(),
+            platform: known.platform.clone(),
+            last_seen: known.last_seen.get(),
+            log_id: self.log_id().map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
+        };
+        let key = Key::Device(self.uid.clone(), device.clone());
+        Some(Change { key, value: Some(checkpoint::encode(&stored)) })
+    }
+
+    /// Welcomes devices that are known durably now.
+    pub(super) fn welcome_flushed(&mut self, ctx: &mut Context<Self>) {
+        let flushed = self.checkpoint.flushed;
+        let (ready, waiting) = std::mem::take(&mut self.devices.greetings).into_iter().partition(|g| g.put <= flushed);
+        self.devices.greetings = waiting;
+        let ready: Vec<Greeting> = ready;
+        for greeting in ready {
+            self.welcome(greeting.from, greeting.op_id, &greeting.attach, greeting.resume_after);
+            self.feed(greeting.from, ctx);
+        }
+    }
+
+    /// Where the device goes on: what the client says it has, else what it acknowledged, else the head.
+    fn resume_after(&self, attach: &Attach) -> Seq {
+        let head = self.timeline.committed();
+        match &attach.resume {
+            Some(resume) if self.is_place(resume.inbox, attach) => resume.inbox,
+            Some(_) => head,
+            None => self.devices.known.get(&attach.device).map_or(head, |known| known.cursor.min(head)),
+        }
+    }
+
+    /// Whether the client's place is one of this log.
+    fn is_place(&self, inbox: Seq, attach: &Attach) -> bool {
+        let same_log = match attach.resume.as_ref().and_then(|resume| resume.log_id) {
+            Some(theirs) => Some(theirs) == self.log_id(),
+            None => true,
+        };
+        same_log && inbox <= self.timeline.committed() && inbox.next() >= self.checkpoint.floor
+    }
+
+    fn welcome(&mut self, from: ConnectionRef, op_id: OpId, attach: &Attach, resume_after: Seq) {
+        let head = self.timeline.committed();
+        let reset = match &attach.resume {
+            Some(resume) if !self.is_place(resume.inbox, attach) => {
+                Some(wire::Reset { floor: self.checkpoint.floor.get(), as_of: resume_after.get() })
+            }
+            Some(_) | None => None,
+        };
+        self.go_online(from, attach, resume_after);
+        let facts = welcome::Facts {
+            log_id: self.log_id(),
+            head,
+            unread_total: self.committed_unread(),
+            resume_after,
+            reset,
+        };
+        let frame = welcome::frame(&self.uid, &attach.device, from, &facts, &self.parts);
+        self.tell(from, ToConnection::Welcome(op_id, Box::new(frame)));
+        self.devices.to_feed.push(from);
+    }
+
+    fn go_online(&mut self, from: ConnectionRef, attach: &Attach, resume_after: Seq) {
+        let acked_upto = self.devices.known.get(&attach.device).map_or(Seq::ZERO, |known| known.cursor);
+        let registration =
+            Registration { connection: from, device: attach.device.clone(), pushed_upto: resume_after, acked_upto };
+        let replaced = self.parts.directory.borrow_mut().register(&self.uid, registration);
+        if let Some(old) = replaced {
+            self.devices.online.remove(&old);
+            self.tell(old, ToConnection::Close(wire::GoAwayReason::Replaced));
+        }
+        self.devices.online.insert(from, Online::new(attach.device.clone(), resume_after));
+    }
+
+    /// Unread total as of the committed head.
+    fn committed_unread(&self) -> u64 {
+        self.rows.get(self.timeline.committed()).map_or(self.unread_total, |row| row.t)
+    }
+
+    /// The connection is gone; what is on its way to it is forgotten.
+    pub(super) fn detach(&mut self, from: ConnectionRef) {
+        self.devices.online.remove(&from);
+        self.devices.greetings.retain(|greeting| greeting.from != from);
+        self.answers.retain(|waiting| waiting.to != from);
+        self.parts.directory.borrow_mut().unregister(&self.uid, from);
+    }
+}

@@ -1,0 +1,256 @@
+//! Work that needs something from the store before it can be decided: it is fetched once, and the work behind it waits,
+//! so that everything is decided in the order it came.
+
+use std::collections::BTreeMap;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use bytes::Bytes;
+use prost::Message as _;
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::{MessageId, Millis, Place, Seq, Uid},
+    message::PayloadHash,
+    record,
+};
+use tidings_state::{conversation::Conversation, sent_window::Lookup};
+use tracing::warn;
+
+use super::{Mailbox, Work, pages::read_rows_of_history};
+use crate::port::{
+    link::{Command, Op},
+    store::{HistoryRange, Key, Page, PageLimit, Reply, Scan, StoreError},
+};
+
+/// Peers listed in one page when all conversations are asked for.
+const PEERS_PAGE: usize = 512;
+/// History rows looked through for the message a read marker names, and the peer's newest message before it.
+const MARKER_ROWS: usize = 64;
+
+/// What work waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The conversation with a peer.
+    Conversation(Uid),
+    /// Every conversation.
+    AllConversations,
+    /// What became of a message id long ago.
+    IdRecord(MessageId),
+    /// The message at a seq of a conversation.
+    Marker(Uid, Seq),
+    /// The note that something of this peer was not taken is durable.
+    Noted,
+}
+
+/// A message that a read marker may stand at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MarkerRow {
+    /// Counted messages up to it.
+    pub(super) n: u64,
+    /// The peer's newest message up to it, in the peer's log.
+    pub(super) place: Option<Place>,
+}
+
+/// What has been fetched for the work in front.
+#[derive(Default)]
+pub(super) struct Gate {
+    fetching: bool,
+    id: Option<(MessageId, Option<(PayloadHash, Seq, Millis)>)>,
+    marker: Option<(Seq, Option<MarkerRow>)>,
+}
+
+impl Gate {
+    pub(super) fn is_open(&self) -> bool {
+        !self.fetching
+    }
+
+    /// The work in front is done; what was fetched for it is not valid for the next.
+    pub(super) fn done(&mut self) {
+        (self.id, self.marker) = (None, None);
+    }
+
+    /// What the id record says, if it was fetched.
+    pub(super) fn found_id(&self, id: &MessageId, hash: &PayloadHash) -> Option<Lookup> {
+        let (_, found) = self.id.as_ref().filter(|(known, _)| known == id)?;
+        Some(match found {
+            None => Lookup::New,
+            Some((known, seq, time)) if known == hash => Lookup::Duplicate { seq: *seq, time: *time },
+            Some(_) => Lookup::Conflict,
+        })
+    }
+
+    /// The fetched message at `seq`: `Some(None)` when there is none.
+    pub(super) fn marker(&self, seq: Seq) -> Option<Option<MarkerRow>> {
+        self.marker.filter(|(known, _)| *known == seq).map(|(_, row)| row)
+    }
+}
+
+/// What a fetch brings.
+enum Fetched {
+    Conversations(BTreeMap<Uid, Conversation>),
+    All(BTreeMap<Uid, Conversation>),
+    Id(MessageId, Option<(PayloadHash, Seq, Millis)>),
+    Marker(Seq, Option<MarkerRow>),
+}
+
+impl Mailbox {
+    /// What this work needs first; `None` when it can be done now.
+    pub(super) fn need(&self, work: &Work) -> Option<Need> {
+        match work {
+            Work::Peer(message) => self.need_peer(&message.from),
+            Work::Command(Command { op, .. }) => match op {
+                Op::Send(send) => self.need_peer(&send.draft.to).or_else(|| self.need_id(send)),
+                Op::Read(peer, seq) => self.need_peer(peer).or_else(|| self.need_marker(peer, *seq)),
+                Op::History(peer, ..) | Op::Block(peer) => self.need_peer(peer),
+                Op::Unblock(peer) => self.need_peer(peer).or_else(|| self.need_noted(peer)),
+                Op::Conversations(..) => Some(Need::AllConversations).filter(|_| !self.peers.complete),
+                Op::Attach(_) | Op::Detach | Op::Ack(_) | Op::Sync(..) | Op::Drained(_) | Op::Dropped(_) => None,
+            },
+        }
+    }
+
+    fn need_peer(&self, peer: &Uid) -> Option<Need> {
+        let known = self.peers.complete || self.peers.get(peer).is_some();
+        (!known).then(|| Need::Conversation(peer.clone()))
+    }
+
+    /// A repetition that the window does not reach back to.
+    fn need_id(&self, send: &crate::port::link::SendOp) -> Option<Need> {
+        let draft = &send.draft;
+        let beyond = send.retry && self.window.look_up(&draft.message_id, &draft.hash) == Lookup::Beyond;
+        (beyond && self.gate.found_id(&draft.message_id, &draft.hash).is_none())
+            .then_some(Need::IdRecord(draft.message_id))
+    }
+
+    fn need_marker(&self, peer: &Uid, seq: Seq) -> Option<Need> {
+        let settled = &self.peers.get(peer)?.settled;
+        let known = seq >= settled.last_seq || seq <= settled.last_read || self.gate.marker(seq).is_some();
+        (!known).then(|| Need::Marker(peer.clone(), seq))
+    }
+
+    fn need_noted(&self, peer: &Uid) -> Option<Need> {
+        self.peers.get(peer)?.noted.map(|_| Need::Noted)
+    }
+
+    /// Fetches what the work in front needs; the gate is closed until it is there.
+    pub(super) fn fetch(&mut self, need: Need, ctx: &mut Context<Self>) {
+        let (store, owner) = (self.parts.store.clone(), self.uid.clone());
+        let fetched: Reply<Fetched> = match need {
+            // The Appender wakes the actor when it is durable, and the work in front is looked at again.
+            Need::Noted => return self.gate.fetching = false,
+            Need::Conversation(peer) => Box::pin(async move {
+                let records = store.get(vec![Key::Conversation(owner, peer.clone())]).await?;
+                Ok(Fetched::Conversations(decode_all(vec![peer], records)?))
+            }),
+            Need::AllConversations => Box::pin(async move {
+                let mut all = BTreeMap::new();
+                let mut after = None;
+                loop {
+                    let page = store.scan(Scan::Peers(owner.clone()), after, PEERS_PAGE).await?;
+                    let keys = page.uids.iter().map(|peer| Key::Conversation(owner.clone(), peer.clone())).collect();
+                    let records = store.get(keys).await?;
+                    after = page.uids.last().cloned();
+                    all.extend(decode_all(page.uids, records)?);
+                    if !page.more {
+                        return Ok(Fetched::All(all));
+                    }
+                }
+            }),
+            Need::IdRecord(id) => {
+                let timeline = self.timeline_id.clone();
+                Box::pin(async move {
+                    let mut records = store.get(vec![Key::MessageId(owner.clone(), owner, id)]).await?;
+                    let Some(value) = records.pop().flatten() else { return Ok(Fetched::Id(id, None)) };
+                    let found = record::MessageId::decode(value).map_err(|_| corrupt("message id"))?;
+                    let hash = PayloadHash::from_slice(&found.payload_hash).ok_or_else(|| corrupt("message id"))?;
+                    // A projection may be ahead of nothing: the row it names says whether it tells the truth.
+                    let seq = Seq::new(found.seq);
+                    let limit = PageLimit { rows: 1, bytes: 1 };
+                    let rows = store.read(timeline, seq.prev(), seq, limit).await?.rows;
+                    let there = !rows.is_empty();
+                    Ok(Fetched::Id(id, there.then_some((hash, seq, Millis::new(found.time)))))
+                })
+            }
+            Need::Marker(peer, seq) => {
+                let row = self.marker_in_memory(&peer, seq);
+                let bucket = self.peers.get(&peer).map_or(0, |peer| peer.settled.bucket_of(seq));
+                let range = HistoryRange { owner, peer, bucket, before: seq.next() };
+                Box::pin(async move {
+                    if let Some(row) = row {
+                        return Ok(Fetched::Marker(seq, row));
+                    }
+                    let limit = PageLimit { rows: MARKER_ROWS, bytes: super::push::PUSH_BYTES_MAX };
+                    marker_of(seq, store.read_history(range, limit).await?).map(|row| Fetched::Marker(seq, row))
+                })
+            }
+        };
+        self.gate.fetching = true;
+        ctx.spawn(fetched.into_actor(self).map(|fetched, mailbox, ctx| {
+            mailbox.gate.fetching = false;
+            match fetched {
+                Ok(fetched) => mailbox.take_fetched(fetched),
+                Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
+                Err(why @ (StoreError::Unavailable(_) | StoreError::Rejected(_))) => {
+                    warn!(uid = %mailbox.uid, %why, "store cannot be read, op refused");
+                    if let Some(work) = mailbox.work.pop_front() {
+                        mailbox.refuse_work(work, ErrorCode::Unavailable, "the store cannot be read now", 1_000);
+                    }
+                }
+            }
+            mailbox.run(ctx);
+        }));
+    }
+
+    fn take_fetched(&mut self, fetched: Fetched) {
+        match fetched {
+            Fetched::Conversations(found) => self.take_conversations(found),
+            Fetched::All(found) => {
+                self.take_conversations(found);
+                self.peers.complete = true;
+            }
+            Fetched::Id(id, found) => self.gate.id = Some((id, found)),
+            Fetched::Marker(seq, row) => self.gate.marker = Some((seq, row)),
+        }
+    }
+
+    fn take_conversations(&mut self, found: BTreeMap<Uid, Conversation>) {
+        for (uid, conversation) in found {
+            self.peers.load(uid, conversation);
+        }
+    }
+
+    /// The row at `seq` when memory knows: `Some(None)` when it is no message of that conversation.
+    fn marker_in_memory(&self, peer: &Uid, seq: Seq) -> Option<Option<MarkerRow>> {
+        let row = self.rows.get(seq)?;
+        if row.with.as_ref() != Some(peer) || !row.body.is_message() {
+            return Some(None);
+        }
+        let earlier = self.rows.newest_first().filter(|row| row.seq <= seq && row.with.as_ref() == Some(peer));
+        let place = earlier.filter_map(super::read::place_of).next();
+        // Without a place the store is asked: the peer's newest message may be an older row.
+        place.map(|place| Some(MarkerRow { n: row.n, place: Some(place) }))
+    }
+}
+
+fn marker_of(seq: Seq, page: Page) -> Result<Option<MarkerRow>, StoreError> {
+    let rows = read_rows_of_history(page)?;
+    let Some(row) = rows.first().filter(|row| row.seq == seq) else { return Ok(None) };
+    Ok(Some(MarkerRow { n: row.n, place: rows.iter().find_map(|row| row.place) }))
+}
+
+fn decode_all(
+    peers: Vec<Uid>,
+    records: Vec<Option<Bytes>>,
+) -> Result<BTreeMap<Uid, Conversation>, StoreError> {
+    peers.into_iter().zip(records).map(|(peer, value)| Ok((peer, decode(value)?))).collect()
+}
+
+/// A conversation's record; a conversation that has none is a new one.
+pub(super) fn decode(value: Option<Bytes>) -> Result<Conversation, StoreError> {
+    let Some(value) = value else { return Ok(Conversation::default()) };
+    let stored = record::Conversation::decode(value).map_err(|_| corrupt("conversation"))?;
+    Conversation::from_record(stored).map_err(|_| corrupt("conversation"))
+}
+
+pub(super) fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("{what} record cannot be decoded"))
+}

@@ -1,0 +1,143 @@
+//! Towards other mailboxes: one `Deliver` per peer under way, repeated until it is accepted, always from the first row
+//! that is not, and only with committed rows.
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use metrics::counter;
+use prost::Message as _;
+use tidings_schema::{
+    id::{Place, Seq, Uid},
+    message::RawEntry,
+    row::{InboxRow, RowBody},
+};
+use tidings_state::outbox::Flight;
+use tracing::warn;
+
+use super::{Mailbox, Phase};
+use crate::port::{
+    link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say},
+    store::{PageLimit, StoreError},
+};
+
+/// Bytes of the entries of one `Deliver`, unless it is a single one.
+pub const DELIVER_BYTES_MAX: usize = 256 * 1024;
+/// Rows read at a time when a row to be delivered is not in memory.
+const READ_ROWS: usize = 256;
+
+impl Mailbox {
+    /// Sends what the peer should get next, if anything and if nothing is under way.
+    pub(super) fn drive(&mut self, uid: &Uid, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Serving && self.phase != Phase::Stopping {
+            return;
+        }
+        let (committed, now) = (self.timeline.committed(), self.parts.clock.uptime());
+        let Some(peer) = self.peers.get_mut(uid) else { return };
+        let Some(flight) = peer.outbox.next(committed, now) else { return };
+        let mut entries = Vec::with_capacity(flight.seqs.len());
+        for seq in &flight.seqs {
+            match self.rows.get(*seq).and_then(deliver_entry) {
+                Some(entry) => entries.push(entry),
+                None => break,
+            }
+        }
+        if entries.is_empty() && !flight.seqs.is_empty() {
+            return self.fetch_flight(uid.clone(), flight, ctx);
+        }
+        self.deliver_to(uid, &flight, entries);
+    }
+
+    /// The first rows of the flight are not in memory any more: bodies are read again from the log.
+    fn fetch_flight(&mut self, uid: Uid, flight: Flight, ctx: &mut Context<Self>) {
+        let Some(first) = flight.seqs.first() else { return };
+        let limit = PageLimit { rows: READ_ROWS, bytes: DELIVER_BYTES_MAX };
+        let page = self.parts.store.read(self.timeline_id.clone(), first.prev(), self.timeline.committed(), limit);
+        ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
+            let rows = match page {
+                Ok(page) => page.rows,
+                Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
+                // The outbox's own pause brings it back here.
+                Err(why @ (StoreError::Unavailable(_) | StoreError::Rejected(_))) => {
+                    return warn!(uid = %mailbox.uid, %why, "rows to deliver cannot be read yet");
+                }
+            };
+            let rows = rows.into_iter().filter_map(|row| InboxRow::decode(row.seq, row.value).ok());
+            let wanted = rows.filter(|row| flight.seqs.contains(&row.seq));
+            let entries: Vec<DeliverEntry> = wanted.filter_map(|row| deliver_entry(&row)).collect();
+            if entries.is_empty() {
+                return mailbox.stop_corrupt("a row that was committed is not in the log", ctx);
+            }
+            mailbox.deliver_to(&uid, &flight, entries);
+            mailbox.flush();
+        }));
+    }
+
+    fn deliver_to(&mut self, uid: &Uid, flight: &Flight, mut entries: Vec<DeliverEntry>) {
+        let Some(log_id) = self.log_id() else { return };
+        let mut bytes = 0;
+        let fits = |entry: &DeliverEntry| {
+            bytes += entry.content.len() + entry.push.len();
+            bytes <= DELIVER_BYTES_MAX
+        };
+        let keep = entries.iter().take_while(|entry| fits(entry)).count().max(1);
+        entries.truncate(keep);
+        counter!("tidings_delivers_total").increment(1);
+        let say = Say::Deliver(Deliver { log_id, prev: flight.prev, entries, read: flight.read });
+        self.say(uid, say);
+    }
+
+    /// To another mailbox. What its shard cannot take now is said again: by the outbox, or when it is asked again.
+    pub(super) fn say(&mut self, to: &Uid, say: Say) {
+        let shard = to.shard(self.parts.shards);
+        let message = PeerMessage { from: self.uid.clone(), to: to.clone(), say };
+        if !self.parts.link.peer(shard, message).is_taken() {
+            counter!("tidings_peer_messages_refused_total").increment(1);
+        }
+    }
+
+    /// The peer has, durably, rows of ours.
+    pub(super) fn on_accepted(&mut self, from: &Uid, accepted: Accepted, ctx: &mut Context<Self>) {
+        if Some(accepted.log_id) != self.log_id() {
+            return;
+        }
+        let now = self.parts.clock.uptime();
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.outbox.accepted(accepted.upto, accepted.read, now);
+        peer.live.set_accepted(accepted.upto);
+        peer.settled.set_accepted(accepted.upto);
+        peer.changed = true;
+        self.drive(from, ctx);
+    }
+
+    /// The peer misses rows before those it was sent.
+    pub(super) fn on_gap(&mut self, from: &Uid, gap: Gap, ctx: &mut Context<Self>) {
+        if Some(gap.log_id) != self.log_id() {
+            return;
+        }
+        counter!("tidings_deliver_gaps_total").increment(1);
+        let now = self.parts.clock.uptime();
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.outbox.gap(gap.have, now);
+        self.drive(from, ctx);
+    }
+
+    /// Marks how far the peer's messages are read, for the peer to know.
+    pub(super) fn tell_read(&mut self, uid: &Uid, row: Seq, place: Place) {
+        let peer = self.peers.entry(uid);
+        peer.outbox.set_read(place);
+        peer.marker_row = Some(row);
+    }
+}
+
+/// What a peer gets of an `out` row; `None` for any other row, or one whose entry is no message.
+fn deliver_entry(row: &InboxRow) -> Option<DeliverEntry> {
+    let RowBody::Out { message_id, hash, counting, .. } = row.body else { return None };
+    let message = RawEntry::decode(row.entry.clone()).ok()?.message?;
+    Some(DeliverEntry {
+        seq: row.seq,
+        time: row.time,
+        message_id,
+        hash,
+        counting,
+        content: message.content,
+        push: message.push.unwrap_or_default(),
+    })
+}

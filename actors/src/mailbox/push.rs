@@ -1,0 +1,226 @@
+//! From the inbox to the user's devices: each device gets contiguous committed entries, as many as its ack window and the
+//! connection's out queue have room for, from memory or from the log, and again when it did not acknowledge in time.
+
+use std::sync::Arc;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use bytes::Bytes;
+use metrics::counter;
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::Seq,
+    message::{Redelivery, encode_inbox_entries},
+    row::InboxRow,
+    wire,
+};
+use tidings_state::ack_queue::{AckOutcome, Due, Room, Want};
+
+use super::{Mailbox, Phase};
+use crate::port::{
+    link::{ConnectionRef, EntryFrame, OpId, Push, ToConnection},
+    store::{PageLimit, StoreError},
+};
+
+/// Bytes of entries in one push, unless it is a single entry.
+pub const PUSH_BYTES_MAX: usize = 64 * 1024;
+
+/// The last frame that was made, for the next device that gets the same.
+pub(super) struct LastFrame {
+    after: Seq,
+    last: Seq,
+    frame: Arc<EntryFrame>,
+}
+
+impl Mailbox {
+    /// Every online device gets what was just committed, or learns later that it is behind.
+    pub(super) fn push_committed(&mut self, ctx: &mut Context<Self>) {
+        let online: Vec<ConnectionRef> = self.devices.online.keys().copied().collect();
+        for connection in online {
+            self.feed(connection, ctx);
+        }
+    }
+
+    /// Pushes to one device while it wants something and has room.
+    pub(super) fn feed(&mut self, connection: ConnectionRef, ctx: &mut Context<Self>) {
+        let committed = self.timeline.committed();
+        while let Some(online) = self.devices.online.get_mut(&connection) {
+            if online.reading || self.phase == Phase::Loading || self.phase == Phase::Left {
+                return;
+            }
+            let (after, room) = match online.queue.wants(committed) {
+                Want::Nothing => return,
+                Want::Page { after, room } => (after, room),
+            };
+            match self.rows.after(after) {
+                Some(rows) => {
+                    let page = fit(rows.take_while(|row| row.seq <= committed), room);
+                    let page: Vec<InboxRow> = page.cloned().collect();
+                    if page.is_empty() {
+                        return;
+                    }
+                    self.push(connection, after, &page);
+                }
+                None => return self.read_for(connection, after, room, ctx),
+            }
+        }
+    }
+
+    fn push(&mut self, connection: ConnectionRef, after: Seq, rows: &[InboxRow]) {
+        let Some(last) = rows.last().map(|row| row.seq) else { return };
+        let frame = self.frame(after, last, rows, None);
+        let now = self.parts.clock.uptime();
+        let Some(online) = self.devices.online.get_mut(&connection) else { return };
+        let sizes: Vec<(Seq, usize)> = rows.iter().map(|row| (row.seq, row.entry.len())).collect();
+        online.queue.pushed(&sizes, now);
+        online.pushed_upto = last;
+        online.head_told = last;
+        counter!("tidings_entries_pushed_total").increment(rows.len() as u64);
+        self.devices.note_pushed(rows.iter());
+        self.tell(connection, ToConnection::Push(Push { after, last, frame }));
+    }
+
+    fn frame(&mut self, after: Seq, last: Seq, rows: &[InboxRow], redelivery: Option<Redelivery>) -> Arc<EntryFrame> {
+        let same = |known: &&LastFrame| known.after == after && known.last == last && redelivery.is_none();
+        if let Some(known) = self.last_frame.as_ref().filter(same) {
+            return known.frame.clone();
+        }
+        let entries: Vec<Bytes> = rows.iter().map(|row| row.entry.clone()).collect();
+        let log_id = self.log_id().filter(|_| after == Seq::ZERO);
+        let frame = Arc::new(EntryFrame::new(encode_inbox_entries(&entries, redelivery, log_id.as_ref())));
+        if redelivery.is_none() {
+            self.last_frame = Some(LastFrame { after, last, frame: frame.clone() });
+        }
+        frame
+    }
+
+    /// Reads the next page for one device; whatever happens to its connection meanwhile, only that connection gets it.
+    fn read_for(&mut self, connection: ConnectionRef, after: Seq, room: Room, ctx: &mut Context<Self>) {
+        if let Some(online) = self.devices.online.get_mut(&connection) {
+            online.reading = true;
+        }
+        let limit = PageLimit { rows: room.entries, bytes: room.bytes.min(PUSH_BYTES_MAX) };
+        let page = self.parts.store.read(self.timeline_id.clone(), after, self.timeline.committed(), limit);
+        ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
+            let Some(online) = mailbox.devices.online.get_mut(&connection) else { return };
+            online.reading = false;
+            let wanted = matches!(online.queue.wants(mailbox.timeline.committed()), Want::Page { after: a, .. } if a == after);
+            match page {
+                Ok(page) if wanted => {
+                    let rows = page.rows.into_iter().map(|row| InboxRow::decode(row.seq, row.value));
+                    match rows.collect::<Result<Vec<_>, _>>() {
+                        Ok(rows) if rows.is_empty() => mailbox.stop_corrupt("a committed row is not in the log", ctx),
+                        Ok(rows) => mailbox.push(connection, after, &rows),
+                        Err(why) => mailbox.stop_corrupt(&why.to_string(), ctx),
+                    }
+                }
+                Ok(_) => {}
+                Err(StoreError::Corrupt(why)) => mailbox.stop_corrupt(&why, ctx),
+                // The tick tries again.
+                Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => return,
+            }
+            mailbox.feed(connection, ctx);
+            mailbox.flush();
+        }));
+    }
+
+    pub(super) fn ack(&mut self, from: ConnectionRef, op_id: OpId, upto: Seq, ctx: &mut Context<Self>) {
+        let committed = self.timeline.committed();
+        // Acks of a connection that was replaced count for nothing.
+        let Some(online) = self.devices.online.get_mut(&from) else { return };
+        match online.queue.ack(upto, committed) {
+            AckOutcome::Stale => {}
+            AckOutcome::AboveHead => {
+                let text = format!("the inbox ends at {committed}");
+                self.refuse(from, op_id, ErrorCode::AckAboveHead, &text, 0);
+            }
+            AckOutcome::Moved => {
+                let device = online.device.clone();
+                if let Some(known) = self.devices.known.get_mut(&device).filter(|known| known.cursor < upto) {
+                    known.cursor = upto;
+                    known.changed = true;
+                    self.checkpoint.cursors_changed(self.parts.clock.uptime());
+                }
+                self.tell_delivered(upto);
+                self.feed(from, ctx);
+            }
+        }
+    }
+
+    pub(super) fn drained(&mut self, from: ConnectionRef, upto: Seq, ctx: &mut Context<Self>) {
+        let now = self.parts.clock.uptime();
+        if let Some(online) = self.devices.online.get_mut(&from) {
+            online.queue.drained(upto, now);
+            self.feed(from, ctx);
+        }
+    }
+
+    pub(super) fn dropped(&mut self, from: ConnectionRef, last: Seq, ctx: &mut Context<Self>) {
+        counter!("tidings_pushes_dropped_total").increment(1);
+        if let Some(online) = self.devices.online.get_mut(&from) {
+            online.queue.dropped(last);
+            self.feed(from, ctx);
+        }
+    }
+
+    /// Devices that did not acknowledge in time get it once more, and are closed when that does not help.
+    pub(super) fn redeliver_due(&mut self) {
+        let now = self.parts.clock.uptime();
+        let due = |(connection, online): (&ConnectionRef, &mut super::devices::Online)| {
+            Some((*connection, online.queue.due(now))).filter(|(_, due)| *due != Due::Nothing)
+        };
+        let due: Vec<(ConnectionRef, Due)> = self.devices.online.iter_mut().filter_map(due).collect();
+        for (connection, due) in due {
+            match due {
+                Due::Nothing => {}
+                Due::Redeliver { after, upto } => self.redeliver(connection, after, upto),
+                Due::Dead => {
+                    counter!("tidings_devices_dead_total").increment(1);
+                    self.tell(connection, ToConnection::Close(wire::GoAwayReason::Dead));
+                }
+            }
+        }
+    }
+
+    fn redeliver(&mut self, connection: ConnectionRef, after: Seq, upto: Seq) {
+        counter!("tidings_redeliveries_total").increment(1);
+        let rows: Vec<InboxRow> = match self.rows.after(after) {
+            Some(rows) => rows.take_while(|row| row.seq <= upto).cloned().collect(),
+            // Not in memory any more: the device is left to the next time-out, closes, and resumes at its cursor.
+            None => return,
+        };
+        let room = Room { entries: usize::MAX, bytes: PUSH_BYTES_MAX };
+        let rows: Vec<InboxRow> = fit(rows.iter(), room).cloned().collect();
+        let Some(last) = rows.last().map(|row| row.seq) else { return };
+        let frame = self.frame(after, last, &rows, Some(Redelivery));
+        self.tell(connection, ToConnection::Again(frame));
+    }
+
+    /// Devices that are not pushed to now learn how far the inbox has come.
+    pub(super) fn tell_heads(&mut self) {
+        let head = self.timeline.committed();
+        let behind: Vec<ConnectionRef> = self
+            .devices
+            .online
+            .iter_mut()
+            .filter(|(_, online)| online.head_told < head)
+            .map(|(connection, online)| {
+                online.head_told = head;
+                *connection
+            })
+            .collect();
+        for connection in behind {
+            self.tell(connection, ToConnection::HeadMoved(head));
+        }
+    }
+}
+
+/// The first rows that fit; at least one.
+fn fit<'a>(rows: impl Iterator<Item = &'a InboxRow>, room: Room) -> impl Iterator<Item = &'a InboxRow> {
+    let mut bytes = 0;
+    let bound = room.bytes.min(PUSH_BYTES_MAX);
+    rows.take(room.entries.max(1)).enumerate().take_while(move |(at, row)| {
+        bytes += row.entry.len();
+        *at == 0 || bytes <= bound
+    })
+    .map(|(_, row)| row)
+}

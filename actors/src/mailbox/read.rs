@@ -1,0 +1,59 @@
+//! `read`: moves the read marker of a conversation. It is a row of the inbox, so the user's other devices see it, and it
+//! is told to the peer.
+
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::{Place, Seq, Uid},
+    row::{InboxRow, RowBody},
+    wire,
+};
+
+use super::{Mailbox, append::NewRow, gate::MarkerRow};
+use crate::port::link::{ConnectionRef, OpId};
+
+impl Mailbox {
+    pub(super) fn read(&mut self, from: ConnectionRef, op_id: OpId, uid: &Uid, seq: Seq) {
+        let Some(settled) = self.peers.get(uid).map(|peer| &peer.settled).filter(|settled| settled.h > 0) else {
+            return self.refuse(from, op_id, ErrorCode::NoSuchConversation, "there is no conversation with this user", 0);
+        };
+        let live_read = self.peers.get(uid).map_or(Seq::ZERO, |peer| peer.live.last_read);
+        if seq.min(settled.last_seq) <= live_read {
+            return self.answer_ok(from, op_id, Seq::ZERO);
+        }
+        let (upto, row) = if seq >= settled.last_seq {
+            (settled.last_seq, Some(MarkerRow { n: settled.n, place: settled.last_in_place }))
+        } else {
+            (seq, self.gate.marker(seq).flatten())
+        };
+        let Some(MarkerRow { n, place }) = row else {
+            return self.refuse(from, op_id, ErrorCode::NoSuchSeq, "no message of this conversation has that seq", 0);
+        };
+        match self.append(uid, &NewRow::Read { upto, read_n: n, place }) {
+            Err(refusal) => self.refuse_row(from, op_id, refusal),
+            Ok(row) => {
+                if let Some(place) = place.filter(|_| *uid != self.uid) {
+                    self.tell_read(uid, row, place);
+                }
+                self.answer_when_committed(row, from, op_id, ok(row));
+            }
+        }
+    }
+
+    pub(super) fn answer_ok(&mut self, from: ConnectionRef, op_id: OpId, seq: Seq) {
+        self.answer(from, op_id, ok(seq));
+    }
+}
+
+pub(super) fn ok(seq: Seq) -> wire::server_frame::Body {
+    wire::server_frame::Body::Ok(wire::Ok { seq: seq.get() })
+}
+
+/// The place of an incoming message in its sender's log.
+pub(super) fn place_of(row: &InboxRow) -> Option<Place> {
+    match row.body {
+        RowBody::In { peer, .. } => Some(peer),
+        RowBody::Out { .. } | RowBody::Read { .. } | RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked => {
+            None
+        }
+    }
+}

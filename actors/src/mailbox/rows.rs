@@ -1,0 +1,58 @@
+//! The newest rows of the inbox in memory: all that no checkpoint covers yet, and some more so that devices, peers and
+//! pages seldom need the store.
+
+use std::collections::VecDeque;
+
+use tidings_schema::{id::Seq, row::InboxRow};
+
+/// Rows kept although a checkpoint covers them.
+pub const ROWS_KEPT: usize = 256;
+
+/// Contiguous rows, oldest first.
+#[derive(Default)]
+pub(super) struct Rows {
+    rows: VecDeque<InboxRow>,
+}
+
+impl Rows {
+    pub(super) fn push(&mut self, row: InboxRow) {
+        debug_assert!(self.rows.back().is_none_or(|last| last.seq.next() == row.seq), "rows are contiguous");
+        self.rows.push_back(row);
+    }
+
+    /// The row at `seq`, if it is in memory.
+    pub(super) fn get(&self, seq: Seq) -> Option<&InboxRow> {
+        let first = self.rows.front()?.seq;
+        if seq < first {
+            return None;
+        }
+        self.rows.get(usize::try_from(seq.since(first)).ok()?)
+    }
+
+    /// Rows after `after`, oldest first; `None` when some of them are not in memory.
+    pub(super) fn after(&self, after: Seq) -> Option<impl Iterator<Item = &InboxRow>> {
+        let first = self.rows.front().map_or(Seq::ZERO, |row| row.seq);
+        if self.rows.is_empty() || after.next() < first {
+            return None;
+        }
+        let skip = usize::try_from(after.next().since(first)).unwrap_or(usize::MAX);
+        Some(self.rows.iter().skip(skip))
+    }
+
+    /// All rows, newest first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &InboxRow> {
+        self.rows.iter().rev()
+    }
+
+    /// First seq in memory; `None` when there is none.
+    pub(super) fn first(&self) -> Option<Seq> {
+        self.rows.front().map(|row| row.seq)
+    }
+
+    /// Rows up to `covered` are in every projection: all but the newest may go.
+    pub(super) fn release(&mut self, covered: Seq) {
+        while self.rows.len() > ROWS_KEPT && self.rows.front().is_some_and(|row| row.seq <= covered) {
+            self.rows.pop_front();
+        }
+    }
+}

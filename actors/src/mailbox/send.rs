@@ -1,0 +1,113 @@
+//! `send`: the retry of a message is answered before anything else is asked; then its age, blocks and limits; then it
+//! gets its place.
+
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::{Millis, Seq},
+    message::Draft,
+    wire,
+};
+use tidings_state::sent_window::Lookup;
+
+use super::{Mailbox, append::NewRow, peers::UNACCEPTED_ROWS_MAX};
+use crate::port::link::{ConnectionRef, OpId, SendOp};
+
+/// Ids older than this are refused: the id records that make a retry safe are kept one day longer.
+pub const MESSAGE_ID_AGE_MS_MAX: u64 = 13 * 24 * 3_600 * 1_000;
+
+impl Mailbox {
+    pub(super) fn send(&mut self, from: ConnectionRef, op_id: OpId, send: SendOp) {
+        match self.look_up(&send) {
+            Lookup::Duplicate { seq, time } => self.took(from, &send, op_id, |mailbox| {
+                mailbox.answer_send(from, op_id, &send.draft, seq, time, Attempt::Repeated);
+            }),
+            Lookup::Conflict => self.took(from, &send, op_id, |mailbox| {
+                let text = "this message id was used before with another payload";
+                mailbox.refuse(from, op_id, ErrorCode::MessageIdConflict, text, 0);
+            }),
+            Lookup::New | Lookup::Beyond => self.send_new(from, op_id, &send),
+        }
+    }
+
+    /// The window first; beyond it what the id record said (a gate has fetched it for a retry).
+    fn look_up(&self, send: &SendOp) -> Lookup {
+        match self.window.look_up(&send.draft.message_id, &send.draft.hash) {
+            Lookup::Beyond => self.gate.found_id(&send.draft.message_id, &send.draft.hash).unwrap_or(Lookup::Beyond),
+            known @ (Lookup::New | Lookup::Duplicate { .. } | Lookup::Conflict) => known,
+        }
+    }
+
+    fn send_new(&mut self, from: ConnectionRef, op_id: OpId, send: &SendOp) {
+        if !self.devices.follows(from, send) {
+            return self.refuse(from, op_id, ErrorCode::Busy, "an earlier message to this user was refused", 0);
+        }
+        if let Err((code, text)) = self.may_send(&send.draft) {
+            return self.took(from, send, op_id, |mailbox| mailbox.refuse(from, op_id, code, text, 0));
+        }
+        if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
+            return self.refuse(from, op_id, ErrorCode::RateLimited, "too many messages per second", retry_after_ms);
+        }
+        if self.peers.unaccepted() >= UNACCEPTED_ROWS_MAX {
+            return self.refuse(from, op_id, ErrorCode::Busy, "too many messages wait for their recipients", 1_000);
+        }
+        let draft = &send.draft;
+        match self.append(&draft.to, &NewRow::Out(draft)) {
+            Err(refusal) => self.refuse_row(from, op_id, refusal),
+            Ok(seq) => {
+                let time = self.rows.get(seq).map_or(Millis::default(), |row| row.time);
+                self.window.insert(draft.message_id, draft.hash, seq, time);
+                if draft.to != self.uid {
+                    self.peers.entry(&draft.to).outbox.push(seq);
+                }
+                self.took(from, send, op_id, |mailbox| {
+                    mailbox.answer_send(from, op_id, draft, seq, time, Attempt::First);
+                });
+            }
+        }
+    }
+
+    fn may_send(&self, draft: &Draft) -> Result<(), (ErrorCode, &'static str)> {
+        let now = self.parts.clock.now();
+        if draft.message_id.v7_time().is_some_and(|made| now.since(made) > MESSAGE_ID_AGE_MS_MAX) {
+            return Err((ErrorCode::MessageIdTooOld, "the message id was made more than 13 days ago"));
+        }
+        if draft.to.is_system() {
+            return Err((ErrorCode::NotAllowed, "the system takes no messages"));
+        }
+        if self.peers.get(&draft.to).is_some_and(|peer| peer.live.blocked) {
+            return Err((ErrorCode::PeerBlocked, "unblock this user first"));
+        }
+        Ok(())
+    }
+
+    /// The op was taken or refused for good: the next pipelined send may follow it.
+    fn took(&mut self, from: ConnectionRef, send: &SendOp, op_id: OpId, answer: impl FnOnce(&mut Self)) {
+        self.devices.took(from, &send.draft.to, op_id);
+        answer(self);
+    }
+
+    fn answer_send(
+        &mut self,
+        from: ConnectionRef,
+        op_id: OpId,
+        draft: &Draft,
+        seq: Seq,
+        time: Millis,
+        attempt: Attempt,
+    ) {
+        let ack = wire::SendAck {
+            message_id: draft.message_id.to_string(),
+            seq: seq.get(),
+            time: time.get(),
+            duplicate: attempt == Attempt::Repeated,
+        };
+        self.answer_when_committed(seq, from, op_id, wire::server_frame::Body::SendAck(ack));
+    }
+}
+
+/// Whether this id comes for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Repeated,
+}

@@ -1,0 +1,38 @@
+//! What time brings: repetitions, receipts, cursors, checkpoints, and leaving memory. One timer per mailbox; the machines
+//! say what is due.
+
+use std::time::Duration;
+
+use actix::Context;
+use tidings_schema::id::Uid;
+
+use super::{Mailbox, Phase};
+use crate::port::link::ConnectionRef;
+
+/// How often a mailbox looks at what is due; everything timed is late by at most this.
+pub const TICK: Duration = Duration::from_millis(250);
+
+impl Mailbox {
+    pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        let now = self.parts.clock.uptime();
+        let due = |peer: &super::peers::Peer| peer.outbox.deadline().is_some_and(|deadline| deadline <= now);
+        let late: Vec<Uid> = self.peers.map.iter().filter(|(_, peer)| due(peer)).map(|(uid, _)| uid.clone()).collect();
+        for uid in late {
+            self.drive(&uid, ctx);
+        }
+        self.write_due_receipts();
+        self.redeliver_due();
+        let online: Vec<ConnectionRef> = self.devices.online.keys().copied().collect();
+        for connection in online {
+            self.feed(connection, ctx);
+        }
+        self.tell_heads();
+        self.write_cursors_if_due(now);
+        self.checkpoint_if_due();
+        self.flush();
+        self.leave_if_idle(now, ctx);
+    }
+}

@@ -1,0 +1,263 @@
+//! Who is where in one shard: the mailboxes in memory, the connections of every online user (also of those without a
+//! mailbox in memory), and which users are marked. Shared by the shard and its mailboxes; all on one thread.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    task::Waker,
+};
+
+use actix::Addr;
+use metrics::gauge;
+use tidings_schema::id::{DeviceId, Seq, Uid};
+
+use crate::{
+    mailbox::{Mailbox, Work},
+    port::link::ConnectionRef,
+};
+
+/// Work that may wait for one mailbox while it stops or while its user is greeted; more is refused.
+pub const WORK_WAITING_MAX: usize = 64;
+/// Panics in a row, without having served in between, after which a mailbox counts as damaged.
+const PANICS_MAX: u32 = 3;
+
+/// One online device of a user: all that is kept of a connected but quiet user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its connection.
+    pub connection: ConnectionRef,
+    /// Which device.
+    pub device: DeviceId,
+    /// Last entry pushed to the connection.
+    pub pushed_upto: Seq,
+    /// Last entry the device acknowledged.
+    pub acked_upto: Seq,
+}
+
+/// State of one user who is not simply quiet.
+pub(super) enum Slot {
+    /// A mailbox is in memory.
+    Active(Addr<Mailbox>),
+    /// The mailbox writes its last records, or the user is being greeted; work waits in order.
+    Waiting(VecDeque<Work>),
+}
+
+/// Where work goes.
+pub(super) enum Route {
+    /// It waits in the directory.
+    Done,
+    /// To this mailbox.
+    Offer(Addr<Mailbox>, Work),
+    /// Too much waits already.
+    Refuse(Work),
+    /// The user has no mailbox in memory.
+    Nobody(Work),
+}
+
+/// What the shard has to take care of.
+pub(super) enum News {
+    /// A mailbox left memory; this work came meanwhile.
+    Stopped(Uid, VecDeque<Work>),
+    /// A mailbox could not load because the store does not answer.
+    Failed(Uid),
+    /// A mailbox panicked.
+    Died(Uid),
+    /// A mailbox has loaded.
+    Settled(Uid),
+}
+
+/// The directory of one shard.
+#[derive(Default)]
+pub struct Directory {
+    slots: HashMap<Uid, Slot>,
+    registrations: HashMap<Uid, Vec<Registration>>,
+    marked: HashSet<Uid>,
+    panics: HashMap<Uid, u32>,
+    broken: HashSet<Uid>,
+    news: VecDeque<News>,
+    waker: Option<Waker>,
+}
+
+impl Directory {
+    pub(super) fn listen(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
+    }
+
+    pub(super) fn next_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
+    fn tell(&mut self, news: News) {
+        self.news.push_back(news);
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn route(&mut self, uid: &Uid, work: Work) -> Route {
+        match self.slots.get_mut(uid) {
+            None => Route::Nobody(work),
+            Some(Slot::Active(address)) => Route::Offer(address.clone(), work),
+            Some(Slot::Waiting(waiting)) if waiting.len() < WORK_WAITING_MAX => {
+                waiting.push_back(work);
+                Route::Done
+            }
+            Some(Slot::Waiting(_)) => Route::Refuse(work),
+        }
+    }
+
+    pub(super) fn started(&mut self, uid: &Uid, address: Addr<Mailbox>) {
+        self.slots.insert(uid.clone(), Slot::Active(address));
+        gauge!("tidings_mailboxes_active").increment(1.0);
+    }
+
+    /// Whether a mailbox of this user is in memory or on its way out.
+    pub(super) fn is_active(&self, uid: &Uid) -> bool {
+        self.slots.contains_key(uid)
+    }
+
+    /// Makes work for this user wait until [`Self::greeted`].
+    pub(super) fn greeting(&mut self, uid: &Uid) {
+        self.slots.insert(uid.clone(), Slot::Waiting(VecDeque::new()));
+    }
+
+    /// The greeting is over; returns what waited.
+    pub(super) fn greeted(&mut self, uid: &Uid) -> VecDeque<Work> {
+        match self.slots.remove(uid) {
+            Some(Slot::Waiting(waiting)) => waiting,
+            Some(active @ Slot::Active(_)) => {
+                self.slots.insert(uid.clone(), active);
+                VecDeque::new()
+            }
+            None => VecDeque::new(),
+        }
+    }
+
+    /// A mailbox begins to leave memory: from now on its work waits here.
+    pub fn stopping(&mut self, uid: &Uid) {
+        self.slots.insert(uid.clone(), Slot::Waiting(VecDeque::new()));
+    }
+
+    /// A mailbox that was stopping goes on; returns what waited, which comes after all that it has got.
+    pub fn resumed(&mut self, uid: &Uid, address: Addr<Mailbox>) -> VecDeque<Work> {
+        match self.slots.insert(uid.clone(), Slot::Active(address)) {
+            Some(Slot::Waiting(waiting)) => waiting,
+            Some(Slot::Active(_)) | None => VecDeque::new(),
+        }
+    }
+
+    /// A mailbox has left memory.
+    pub fn stopped(&mut self, uid: &Uid) {
+        let waiting = match self.slots.remove(uid) {
+            Some(Slot::Waiting(waiting)) => waiting,
+            Some(Slot::Active(_)) | None => VecDeque::new(),
+        };
+        gauge!("tidings_mailboxes_active").decrement(1.0);
+        self.tell(News::Stopped(uid.clone(), waiting));
+    }
+
+    /// A mailbox could not load and left.
+    pub fn failed(&mut self, uid: &Uid) {
+        self.slots.remove(uid);
+        gauge!("tidings_mailboxes_active").decrement(1.0);
+        self.tell(News::Failed(uid.clone()));
+    }
+
+    /// A mailbox died while it worked. Three times in a row before it served, and it counts as damaged.
+    pub fn died(&mut self, uid: &Uid) {
+        self.slots.remove(uid);
+        gauge!("tidings_mailboxes_active").decrement(1.0);
+        let panics = self.panics.entry(uid.clone()).or_default();
+        *panics += 1;
+        if *panics >= PANICS_MAX {
+            self.broke(uid);
+        }
+        self.tell(News::Died(uid.clone()));
+    }
+
+    /// A mailbox has loaded and serves.
+    pub fn settled(&mut self, uid: &Uid) {
+        self.panics.remove(uid);
+        self.tell(News::Settled(uid.clone()));
+    }
+
+    /// The user's timeline is damaged: no mailbox is started for it any more in this run.
+    pub fn broke(&mut self, uid: &Uid) {
+        if self.broken.insert(uid.clone()) {
+            gauge!("tidings_timelines_corrupt").increment(1.0);
+        }
+    }
+
+    /// Whether the user's timeline is damaged.
+    #[must_use]
+    pub fn is_broken(&self, uid: &Uid) -> bool {
+        self.broken.contains(uid)
+    }
+
+    /// The store holds a mark for this user, or will before anything of theirs is committed.
+    pub fn mark(&mut self, uid: &Uid) {
+        if self.marked.insert(uid.clone()) {
+            gauge!("tidings_marks").increment(1.0);
+        }
+    }
+
+    /// The store holds no mark for this user any more.
+    pub fn unmark(&mut self, uid: &Uid) {
+        if self.marked.remove(uid) {
+            gauge!("tidings_marks").decrement(1.0);
+        }
+    }
+
+    /// Whether the user is marked.
+    #[must_use]
+    pub fn is_marked(&self, uid: &Uid) -> bool {
+        self.marked.contains(uid)
+    }
+
+    /// The user's online devices.
+    #[must_use]
+    pub fn registrations(&self, uid: &Uid) -> &[Registration] {
+        self.registrations.get(uid).map_or(&[], Vec::as_slice)
+    }
+
+    /// A device is online; returns the connection it had before, if any.
+    pub fn register(&mut self, uid: &Uid, new: Registration) -> Option<ConnectionRef> {
+        let all = self.registrations.entry(uid.clone()).or_default();
+        match all.iter_mut().find(|known| known.device == new.device) {
+            Some(known) => {
+                let old = std::mem::replace(known, new).connection;
+                (old != known.connection).then_some(old)
+            }
+            None => {
+                all.push(new);
+                gauge!("tidings_devices_online").increment(1.0);
+                None
+            }
+        }
+    }
+
+    /// What was pushed to and acknowledged by a connection, for when its mailbox leaves memory.
+    pub fn remember(&mut self, uid: &Uid, connection: ConnectionRef, pushed_upto: Seq, acked_upto: Seq) {
+        let all = self.registrations.get_mut(uid).into_iter().flatten();
+        for known in all.filter(|known| known.connection == connection) {
+            (known.pushed_upto, known.acked_upto) = (pushed_upto, acked_upto);
+        }
+    }
+
+    /// A connection is gone.
+    pub fn unregister(&mut self, uid: &Uid, connection: ConnectionRef) {
+        let Some(all) = self.registrations.get_mut(uid) else { return };
+        let before = all.len();
+        all.retain(|known| known.connection != connection);
+        gauge!("tidings_devices_online").decrement((before - all.len()) as f64);
+        if all.is_empty() {
+            self.registrations.remove(uid);
+        }
+    }
+
+    /// Whether an ack tells nothing new.
+    #[must_use]
+    pub fn has_acked(&self, uid: &Uid, connection: ConnectionRef, seq: Seq) -> bool {
+        let of_connection = |known: &&Registration| known.connection == connection;
+        self.registrations(uid).iter().find(of_connection).is_none_or(|known| seq <= known.acked_upto)
+    }
+}

@@ -1,0 +1,289 @@
+//! One owned shard: finds or starts the mailbox an op is for, greets quiet users without starting one, and brings back
+//! what owes something: every marked mailbox when the shard starts, and one that panicked.
+//!
+//! A caller never holds a mailbox's address; it offers to the shard.
+
+mod directory;
+mod greet;
+mod marks;
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context as Cx, Poll},
+    time::Duration,
+};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture, fut::ActorFuture};
+use metrics::counter;
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::{ShardCount, ShardId, Uid},
+    wire,
+};
+use tracing::{error, warn};
+
+pub use self::directory::{Directory, Registration};
+use self::directory::{Route, Slot};
+use crate::{
+    appender::Appender,
+    limits::Limits,
+    mailbox::{Mailbox, Work},
+    offer::{Offer, offer},
+    port::{
+        clock::Clock,
+        link::{Command, ConnectionRef, Link, Op, OpId, PeerMessage, ToConnection},
+        ownership::Ownership,
+        store::Store,
+    },
+};
+
+/// Messages that may wait at one shard; more are refused (5003 for clients, repeated later between mailboxes).
+pub const SHARD_QUEUE_MAX: usize = 1_024;
+/// Pause before a mailbox that could not be loaded, or a scan that failed, is tried again.
+const RETRY_MS: u64 = 1_000;
+
+/// What every actor of a shard needs: the ports, the shard's appender and its directory.
+pub struct ShardParts {
+    /// Which shard.
+    pub id: ShardId,
+    /// How many there are.
+    pub shards: ShardCount,
+    /// To other mailboxes and to connections.
+    pub link: Arc<dyn Link>,
+    /// Reads; writes go through the appender.
+    pub store: Arc<dyn Store>,
+    /// Epoch and stamps.
+    pub ownership: Arc<dyn Ownership>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Writes.
+    pub appender: Appender,
+    /// Who is where.
+    pub directory: Rc<RefCell<Directory>>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl ShardParts {
+    /// Tells a connection; what it cannot take it learns again (pushes) or asks again (answers, by its deadline).
+    pub fn tell(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Told {
+        match self.link.connection(to, parts) {
+            Offer::Taken => Told::Yes,
+            Offer::Full(_) => {
+                counter!("tidings_connection_queue_full_total").increment(1);
+                Told::No
+            }
+            Offer::Closed(_) => Told::Gone,
+        }
+    }
+
+    /// Answers an op with an error.
+    pub fn refuse(&self, to: ConnectionRef, op_id: OpId, code: ErrorCode, text: &str, retry_after_ms: u64) {
+        counter!("tidings_ops_refused_total", "code" => code.number().to_string()).increment(1);
+        let error = wire::Error { code: code.number(), text: text.to_owned(), retry_after_ms };
+        let answer = ToConnection::Answer(op_id, wire::server_frame::Body::Error(error));
+        // A connection that cannot take it answers by its own deadline.
+        let _ = self.tell(to, vec![answer]);
+    }
+}
+
+/// Whether a connection took what it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Told {
+    /// It will handle all of it.
+    Yes,
+    /// Its queue is full; nothing was taken.
+    No,
+    /// It does not exist any more.
+    Gone,
+}
+
+/// The actor of one shard.
+pub struct Shard {
+    parts: Rc<ShardParts>,
+    marks: marks::Marks,
+}
+
+impl Shard {
+    /// A shard that has not started.
+    #[must_use]
+    pub fn new(
+        id: ShardId,
+        shards: ShardCount,
+        link: Arc<dyn Link>,
+        store: Arc<dyn Store>,
+        ownership: Arc<dyn Ownership>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        let appender = Appender::new(id, store.clone(), ownership.clone());
+        let directory = Rc::new(RefCell::new(Directory::default()));
+        let parts = ShardParts { id, shards, link, store, ownership, clock, appender, directory, limits };
+        Self { parts: Rc::new(parts), marks: marks::Marks::default() }
+    }
+}
+
+impl Actor for Shard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(SHARD_QUEUE_MAX);
+        self.read_marks(ctx, None);
+        ctx.spawn(Watch);
+    }
+}
+
+/// Polled whenever the shard's task wakes, also when the directory has news.
+struct Watch;
+
+impl ActorFuture<Shard> for Watch {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, shard: &mut Shard, ctx: &mut Context<Shard>, cx: &mut Cx<'_>) -> Poll<()> {
+        shard.parts.directory.borrow_mut().listen(cx.waker());
+        shard.look_after(ctx);
+        Poll::Pending
+    }
+}
+
+impl Message for Command {
+    type Result = ();
+}
+
+impl Handler<Command> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, command: Command, ctx: &mut Self::Context) {
+        let uid = command.uid.clone();
+        self.route(&uid, Work::Command(command), ctx);
+    }
+}
+
+impl Message for PeerMessage {
+    type Result = ();
+}
+
+impl Handler<PeerMessage> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: PeerMessage, ctx: &mut Self::Context) {
+        let uid = message.to.clone();
+        self.route(&uid, Work::Peer(message), ctx);
+    }
+}
+
+impl Shard {
+    /// Brings work to its mailbox, starting it when needed.
+    fn route(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
+        let route = self.parts.directory.borrow_mut().route(uid, work);
+        match route {
+            Route::Done => {}
+            Route::Offer(address, work) => match offer(&address, work) {
+                Offer::Taken => {}
+                Offer::Full(work) => self.refuse(work, "mailbox is busy"),
+                Offer::Closed(work) => self.start_mailbox(uid, vec![work]),
+            },
+            Route::Refuse(work) => self.refuse(work, "mailbox is starting or stopping"),
+            Route::Nobody(work) => self.route_quiet(uid, work, ctx),
+        }
+    }
+
+    /// The user has no mailbox in memory: answer without one where that is exact, else start it.
+    fn route_quiet(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
+        let Work::Command(command) = &work else { return self.start_mailbox(uid, vec![work]) };
+        let (from, may_be_marked) = (command.from, self.marks.may_be_marked(uid, &self.parts));
+        match &command.op {
+            Op::Attach(_) if !may_be_marked => self.greet(uid, work, ctx),
+            Op::Detach => self.parts.directory.borrow_mut().unregister(uid, from),
+            Op::Drained(_) => {}
+            Op::Ack(seq) if self.parts.directory.borrow().has_acked(uid, from, *seq) => {}
+            Op::Attach(_)
+            | Op::Send(_)
+            | Op::Ack(_)
+            | Op::Read(..)
+            | Op::Sync(..)
+            | Op::History(..)
+            | Op::Conversations(..)
+            | Op::Block(_)
+            | Op::Unblock(_)
+            | Op::Dropped(_) => self.start_mailbox(uid, vec![work]),
+        }
+    }
+
+    /// Starts a mailbox with the work it is started for.
+    fn start_mailbox(&mut self, uid: &Uid, works: Vec<Work>) {
+        if self.parts.directory.borrow().is_broken(uid) {
+            for work in works {
+                self.refuse_with(work, ErrorCode::Corrupt, "the inbox is stopped, an operator has to look", 0);
+            }
+            return;
+        }
+        counter!("tidings_mailbox_activations_total").increment(1);
+        let address = Mailbox::start_for(uid.clone(), self.parts.clone(), works);
+        self.parts.directory.borrow_mut().started(uid, address);
+    }
+
+    /// Takes care of what the directory noted since: mailboxes that died, stopped with work waiting, or could not load.
+    fn look_after(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            let Some(news) = self.parts.directory.borrow_mut().next_news() else { break };
+            match news {
+                directory::News::Stopped(uid, works) if !works.is_empty() => {
+                    for work in works {
+                        self.route(&uid, work, ctx);
+                    }
+                }
+                directory::News::Stopped(..) => {}
+                directory::News::Failed(uid) => self.start_later(uid, ctx),
+                directory::News::Died(uid) => self.restart(&uid),
+                directory::News::Settled(uid) => self.marks.settled(&uid),
+            }
+        }
+        self.start_marked();
+    }
+
+    fn start_later(&mut self, uid: Uid, ctx: &mut Context<Self>) {
+        self.marks.settled(&uid);
+        if !self.is_owed(&uid) {
+            return;
+        }
+        let pause = tokio::time::sleep(Duration::from_millis(RETRY_MS)).into_actor(self);
+        ctx.spawn(pause.map(move |(), shard, _| {
+            let quiet = !shard.parts.directory.borrow().is_active(&uid);
+            if quiet {
+                shard.start_mailbox(&uid, Vec::new());
+            }
+        }));
+    }
+
+    /// A mailbox panicked: whoever is still owed something by it is served by a new one.
+    fn restart(&mut self, uid: &Uid) {
+        counter!("tidings_mailbox_panics_total").increment(1);
+        error!(%uid, shard = %self.parts.id, "mailbox panicked");
+        self.marks.settled(uid);
+        if self.is_owed(uid) {
+            warn!(%uid, "mailbox starts again");
+            self.start_mailbox(uid, Vec::new());
+        }
+    }
+
+    fn is_owed(&self, uid: &Uid) -> bool {
+        let directory = self.parts.directory.borrow();
+        directory.is_marked(uid) || !directory.registrations(uid).is_empty()
+    }
+
+    fn refuse(&self, work: Work, why: &str) {
+        self.refuse_with(work, ErrorCode::Busy, why, RETRY_MS);
+    }
+
+    /// Work between mailboxes is repeated by the one who sent it.
+    fn refuse_with(&self, work: Work, code: ErrorCode, text: &str, retry_after_ms: u64) {
+        if let Work::Command(command) = work {
+            self.parts.refuse(command.from, command.op_id, code, text, retry_after_ms);
+        }
+    }
+}
