@@ -7,6 +7,7 @@ pub mod error_code;
 pub mod id;
 pub mod json;
 pub mod message;
+pub mod row;
 
 /// Frames between clients and the server (`proto/client.proto`).
 pub mod wire {
