@@ -2,5 +2,9 @@
 //!
 //! Decisions are made by the pure machines of `tidings-state`; an actor here loads, asks, and carries out.
 
+pub mod appender;
+pub mod limits;
+pub mod mailbox;
 pub mod offer;
 pub mod port;
+pub mod shard;

@@ -133,6 +133,3 @@ enum Start {
     Yes,
     No,
 }
-
-#[cfg(test)]
-mod tests;

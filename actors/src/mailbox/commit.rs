@@ -35,6 +35,7 @@ impl Mailbox {
         let mut told = Vec::new();
         for row in rows.iter().take_while(|row| row.seq <= committed) {
             self.peers.settle(row);
+            self.tell_read(row);
             note_peer(&mut told, row);
         }
         while self.answers.front().is_some_and(|waiting| waiting.seq <= committed) {

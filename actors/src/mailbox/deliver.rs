@@ -5,11 +5,8 @@ use metrics::counter;
 use tidings_schema::id::{Place, Uid};
 use tidings_state::deliver::{Verdict, judge};
 
-use super::{Mailbox, append::NewRow, peers::NotedPlace};
-use crate::port::{
-    link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say},
-    store::{Change, Key},
-};
+use super::{Mailbox, append::NewRow, checkpoint::conversation_change, peers::NotedPlace};
+use crate::port::link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say};
 
 impl Mailbox {
     pub(super) fn hear(&mut self, message: PeerMessage, ctx: &mut Context<Self>) {
@@ -83,15 +80,14 @@ impl Mailbox {
         let committed = self.timeline.committed();
         for uid in &self.peers.noting {
             let Some(peer) = self.peers.map.get_mut(uid) else { continue };
-            let Some(noted) = peer.noted.as_mut().filter(|noted| noted.put.is_none() && noted.after <= committed)
-            else {
+            if !peer.noted.is_some_and(|noted| noted.put.is_none() && noted.after <= committed) {
                 continue;
-            };
-            let mut snapshot = peer.settled.clone();
-            snapshot.note_place(noted.place);
-            let key = Key::Conversation(self.uid.clone(), uid.clone());
-            let change = Change { key, value: Some(super::checkpoint::encode(&snapshot.to_record(committed))) };
-            noted.put = Some(self.parts.appender.put(&self.uid, vec![change]));
+            }
+            let change = conversation_change(&self.uid, uid, peer, committed);
+            let put = self.parts.appender.put(&self.uid, vec![change]);
+            if let Some(noted) = peer.noted.as_mut() {
+                noted.put = Some(put);
+            }
         }
     }
 

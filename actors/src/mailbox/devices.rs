@@ -38,8 +38,6 @@ pub(super) struct Known {
 pub(super) struct Online {
     pub(super) device: DeviceId,
     pub(super) queue: AckQueue,
-    /// Last entry pushed to this connection.
-    pub(super) pushed_upto: Seq,
     /// A page for it is being read; what that brings is for this connection only.
     pub(super) reading: bool,
     /// The head it was last told of, by whatever means.
@@ -50,8 +48,7 @@ pub(super) struct Online {
 impl Online {
     pub(super) fn new(device: DeviceId, resume_after: Seq) -> Self {
         let queue = AckQueue::attach(resume_after);
-        let (pushed_upto, head_told) = (resume_after, resume_after);
-        Self { device, queue, pushed_upto, reading: false, head_told, chains: HashMap::new() }
+        Self { device, queue, reading: false, head_told: resume_after, chains: HashMap::new() }
     }
 }
 
@@ -70,6 +67,8 @@ pub(super) struct Devices {
     pub(super) known: BTreeMap<DeviceId, Known>,
     pub(super) online: BTreeMap<ConnectionRef, Online>,
     pub(super) greetings: Vec<Greeting>,
+    /// Connections that were welcomed in this turn.
+    pub(super) to_feed: Vec<ConnectionRef>,
     delivered: BTreeMap<Seq, (Uid, Place)>,
 }
 
@@ -93,7 +92,7 @@ impl Devices {
     pub(super) fn unpushed(&mut self, connection: ConnectionRef) {
         if let Some(online) = self.online.get_mut(&connection) {
             // The connection says what it forwarded last when the next push does not follow.
-            online.queue.dropped(online.queue.acked_upto());
+            online.queue.dropped(online.queue.acked());
         }
     }
 
@@ -121,6 +120,14 @@ impl Devices {
     pub(super) fn delivered_upto(&mut self, upto: Seq) -> BTreeMap<Uid, Place> {
         let later = self.delivered.split_off(&upto.next());
         std::mem::replace(&mut self.delivered, later).into_values().collect()
+    }
+
+    /// Whether nothing is on its way to any device.
+    pub(super) fn owe_nothing(&self, committed: Seq) -> bool {
+        let quiet = |online: &Online| {
+            !online.reading && online.queue.unacked() == 0 && online.queue.sent() >= committed
+        };
+        self.greetings.is_empty() && self.online.values().all(quiet)
     }
 
     /// The list of devices as the checkpoint keeps it.

@@ -116,7 +116,7 @@ impl Mailbox {
     /// A repetition that the window does not reach back to.
     fn need_id(&self, send: &crate::port::link::SendOp) -> Option<Need> {
         let draft = &send.draft;
-        let beyond = send.retry && self.window.look_up(&draft.message_id, &draft.hash) == Lookup::Beyond;
+        let beyond = send.retry && self.window.look_up(draft.message_id, draft.hash) == Lookup::Beyond;
         (beyond && self.gate.found_id(&draft.message_id, &draft.hash).is_none())
             .then_some(Need::IdRecord(draft.message_id))
     }
@@ -172,7 +172,7 @@ impl Mailbox {
             }
             Need::Marker(peer, seq) => {
                 let row = self.marker_in_memory(&peer, seq);
-                let bucket = self.peers.get(&peer).map_or(0, |peer| peer.settled.bucket_of(seq));
+                let bucket = self.peers.get(&peer).map_or(0, |peer| peer.settled.bucket_before(seq.next()));
                 let range = HistoryRange { owner, peer, bucket, before: seq.next() };
                 Box::pin(async move {
                     if let Some(row) = row {

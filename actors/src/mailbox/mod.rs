@@ -109,6 +109,7 @@ pub struct Mailbox {
     limiter: Limiter,
     answers: VecDeque<Waiting>,
     checkpoint: Checkpoint,
+    last_frame: Option<push::LastFrame>,
     /// What this turn tells connections, in order; leaves at the end of the turn.
     told: BTreeMap<ConnectionRef, Vec<ToConnection>>,
 }
@@ -127,14 +128,15 @@ impl Mailbox {
             work: works.into(),
             gate: Gate::default(),
             timeline: Timeline::empty(epoch),
-            window: SentWindow::default(),
+            window: SentWindow::new(),
             rows: Rows::default(),
             unread_total: 0,
             peers: Peers::default(),
             devices: Devices::default(),
-            limiter: Limiter::per_second(parts.limits.user_sends_per_s, now),
+            limiter: Limiter::new(parts.limits.user_sends_per_s, parts.limits.user_sends_per_s.saturating_mul(2), now),
             answers: VecDeque::new(),
             checkpoint: Checkpoint::new(now),
+            last_frame: None,
             told: BTreeMap::new(),
             uid,
             parts,
@@ -154,6 +156,9 @@ impl Mailbox {
                 }
             }
         }
+        while let Some(connection) = self.devices.to_feed.pop() {
+            self.feed(connection, ctx);
+        }
         self.flush();
     }
 
@@ -161,7 +166,7 @@ impl Mailbox {
         self.checkpoint.touch(self.parts.clock.uptime());
         match work {
             Work::Command(command) => self.do_command(command, ctx),
-            Work::Peer(message) => self.hear(message),
+            Work::Peer(message) => self.hear(message, ctx),
         }
         self.gate.done();
     }
@@ -302,6 +307,3 @@ impl Drop for Mailbox {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

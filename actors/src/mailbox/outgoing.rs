@@ -5,11 +5,11 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use metrics::counter;
 use prost::Message as _;
 use tidings_schema::{
-    id::{Place, Seq, Uid},
+    id::{Seq, Uid},
     message::RawEntry,
     row::{InboxRow, RowBody},
 };
-use tidings_state::outbox::Flight;
+use tidings_state::outbox::{Back, DELIVER_BYTES_MAX, Flight};
 use tracing::warn;
 
 use super::{Mailbox, Phase};
@@ -18,8 +18,6 @@ use crate::port::{
     store::{PageLimit, StoreError},
 };
 
-/// Bytes of the entries of one `Deliver`, unless it is a single one.
-pub const DELIVER_BYTES_MAX: usize = 256 * 1024;
 /// Rows read at a time when a row to be delivered is not in memory.
 const READ_ROWS: usize = 256;
 
@@ -42,7 +40,7 @@ impl Mailbox {
         if entries.is_empty() && !flight.seqs.is_empty() {
             return self.fetch_flight(uid.clone(), flight, ctx);
         }
-        self.deliver_to(uid, &flight, entries);
+        self.deliver_to(uid, flight, entries);
     }
 
     /// The first rows of the flight are not in memory any more: bodies are read again from the log.
@@ -65,12 +63,12 @@ impl Mailbox {
             if entries.is_empty() {
                 return mailbox.stop_corrupt("a row that was committed is not in the log", ctx);
             }
-            mailbox.deliver_to(&uid, &flight, entries);
+            mailbox.deliver_to(&uid, flight, entries);
             mailbox.flush();
         }));
     }
 
-    fn deliver_to(&mut self, uid: &Uid, flight: &Flight, mut entries: Vec<DeliverEntry>) {
+    fn deliver_to(&mut self, uid: &Uid, mut flight: Flight, mut entries: Vec<DeliverEntry>) {
         let Some(log_id) = self.log_id() else { return };
         let mut bytes = 0;
         let fits = |entry: &DeliverEntry| {
@@ -79,6 +77,9 @@ impl Mailbox {
         };
         let keep = entries.iter().take_while(|entry| fits(entry)).count().max(1);
         entries.truncate(keep);
+        if let Some(peer) = self.peers.get_mut(uid).filter(|_| keep < flight.seqs.len()) {
+            peer.outbox.trim(&mut flight, keep);
+        }
         counter!("tidings_delivers_total").increment(1);
         let say = Say::Deliver(Deliver { log_id, prev: flight.prev, entries, read: flight.read });
         self.say(uid, say);
@@ -115,15 +116,40 @@ impl Mailbox {
         counter!("tidings_deliver_gaps_total").increment(1);
         let now = self.parts.clock.uptime();
         let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.outbox.gap(gap.have, now);
-        self.drive(from, ctx);
+        match peer.outbox.gap(gap.have, now) {
+            Back::Covered => {}
+            Back::Reload(have) => self.reload_chain(from.clone(), have, ctx),
+        }
     }
 
-    /// Marks how far the peer's messages are read, for the peer to know.
-    pub(super) fn tell_read(&mut self, uid: &Uid, row: Seq, place: Place) {
-        let peer = self.peers.entry(uid);
-        peer.outbox.set_read(place);
-        peer.marker_row = Some(row);
+    /// The peer lost rows that it had accepted (it was restored): the chain after `have` is read from the log again.
+    fn reload_chain(&mut self, uid: Uid, have: Seq, ctx: &mut Context<Self>) {
+        counter!("tidings_chains_reloaded_total").increment(1);
+        let (store, timeline, committed) = (self.parts.store.clone(), self.timeline_id.clone(), self.timeline.committed());
+        let rows = async move { super::load::read_rows(&store, timeline, have, committed).await };
+        ctx.spawn(rows.into_actor(self).map(move |rows, mailbox, ctx| {
+            let rows = match rows {
+                Ok(rows) => rows,
+                Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
+                // The peer says again that it misses rows when it is delivered to again.
+                Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => return,
+            };
+            let later = mailbox.rows.after(committed).into_iter().flatten().cloned();
+            let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && matches!(row.body, RowBody::Out { .. });
+            let chain: Vec<Seq> = rows.into_iter().chain(later).filter(out).map(|row| row.seq).collect();
+            if let Some(peer) = mailbox.peers.get_mut(&uid) {
+                peer.outbox.go_back(have, chain);
+            }
+            mailbox.drive(&uid, ctx);
+        }));
+    }
+
+    /// A committed read marker is told to the peer whose messages it covers.
+    pub(super) fn tell_read(&mut self, row: &InboxRow) {
+        let RowBody::Read { place: Some(place), .. } = row.body else { return };
+        if let Some(uid) = row.with.as_ref().filter(|uid| **uid != self.uid) {
+            self.peers.entry(uid).outbox.set_read(place, row.seq);
+        }
     }
 }
 

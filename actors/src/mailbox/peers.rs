@@ -1,6 +1,6 @@
 //! The conversations of a mailbox that are in memory, each as of its newest row and as of its newest committed row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_schema::{
     id::{Millis, Place, Seq, Uid},
@@ -9,9 +9,6 @@ use tidings_schema::{
 use tidings_state::{conversation::Conversation, outbox::Outbox};
 
 use crate::appender::PutNumber;
-
-/// Rows not accepted by their peers that one mailbox may have; beyond it sends are refused (5003).
-pub const UNACCEPTED_ROWS_MAX: u64 = 10_000;
 
 /// One conversation.
 #[derive(Default)]
@@ -26,6 +23,8 @@ pub(super) struct Peer {
     pub(super) receipts: DueReceipts,
     /// The record does not show what `settled` is.
     pub(super) changed: bool,
+    /// The store lists the peer, or will with the rows on their way.
+    pub(super) listed: bool,
 }
 
 /// A peer's place that becomes durable by a record, not by a row.
@@ -51,6 +50,10 @@ pub(super) struct Peers {
     pub(super) map: BTreeMap<Uid, Peer>,
     /// Every conversation of the user is in memory.
     pub(super) complete: bool,
+    /// Peers with a noted place on its way.
+    pub(super) noting: BTreeSet<Uid>,
+    /// Peers with a receipt that waits for its time.
+    pub(super) receipts_due: BTreeSet<Uid>,
 }
 
 impl Peers {
@@ -67,6 +70,24 @@ impl Peers {
         self.map.entry(peer.clone()).or_default()
     }
 
+    /// A conversation as stored, unless it is in memory already.
+    pub(super) fn load(&mut self, uid: Uid, conversation: Conversation) {
+        self.map.entry(uid).or_insert_with(|| Peer {
+            listed: conversation.upto > Seq::ZERO,
+            outbox: Outbox::restore(conversation.last_out, []),
+            live: conversation.clone(),
+            settled: conversation,
+            ..Peer::default()
+        });
+    }
+
+    /// Whether no peer is owed anything.
+    pub(super) fn owe_nothing(&self) -> bool {
+        self.noting.is_empty()
+            && self.receipts_due.is_empty()
+            && self.map.values().all(|peer| peer.outbox.is_idle())
+    }
+
     /// A committed row becomes visible.
     pub(super) fn settle(&mut self, row: &InboxRow) {
         let Some(peer) = row.with.as_ref().and_then(|uid| self.map.get_mut(uid)) else { return };
@@ -75,8 +96,8 @@ impl Peers {
     }
 
     /// Out rows that no peer has accepted yet.
-    pub(super) fn unaccepted(&self) -> u64 {
-        self.map.values().map(|peer| peer.outbox.unaccepted() as u64).sum()
+    pub(super) fn unaccepted(&self) -> usize {
+        self.map.values().map(|peer| peer.outbox.unaccepted()).sum()
     }
 
     /// All effects of rows up to here are accepted.

@@ -13,7 +13,7 @@ use tidings_schema::{
     row::InboxRow,
     wire,
 };
-use tidings_state::ack_queue::{AckOutcome, Due, Room, Want};
+use tidings_state::ack_queue::{AckOutcome, Due, Live, Room, Want};
 
 use super::{Mailbox, Phase};
 use crate::port::{
@@ -47,14 +47,26 @@ impl Mailbox {
             if online.reading || self.phase == Phase::Loading || self.phase == Phase::Left {
                 return;
             }
+            if online.queue.is_live() {
+                let after = online.queue.sent();
+                let rows: Vec<InboxRow> =
+                    self.rows.after(after).into_iter().flatten().take_while(|row| row.seq <= committed).cloned().collect();
+                if rows.is_empty() {
+                    return;
+                }
+                if online.queue.live(&sizes(&rows)) == Live::Push {
+                    return self.push(connection, after, &rows);
+                }
+            }
             let (after, room) = match online.queue.wants(committed) {
                 Want::Nothing => return,
                 Want::Page { after, room } => (after, room),
             };
             match self.rows.after(after) {
                 Some(rows) => {
-                    let page = fit(rows.take_while(|row| row.seq <= committed), room);
-                    let page: Vec<InboxRow> = page.cloned().collect();
+                    let page = rows.take_while(|row| row.seq <= committed).take(room.entries);
+                    let mut page: Vec<InboxRow> = page.cloned().collect();
+                    page.truncate(online.queue.fit(&sizes(&page)));
                     if page.is_empty() {
                         return;
                     }
@@ -68,11 +80,8 @@ impl Mailbox {
     fn push(&mut self, connection: ConnectionRef, after: Seq, rows: &[InboxRow]) {
         let Some(last) = rows.last().map(|row| row.seq) else { return };
         let frame = self.frame(after, last, rows, None);
-        let now = self.parts.clock.uptime();
         let Some(online) = self.devices.online.get_mut(&connection) else { return };
-        let sizes: Vec<(Seq, usize)> = rows.iter().map(|row| (row.seq, row.entry.len())).collect();
-        online.queue.pushed(&sizes, now);
-        online.pushed_upto = last;
+        online.queue.pushed(&sizes(rows));
         online.head_told = last;
         counter!("tidings_entries_pushed_total").increment(rows.len() as u64);
         self.devices.note_pushed(rows.iter());
@@ -103,18 +112,22 @@ impl Mailbox {
         ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
             let Some(online) = mailbox.devices.online.get_mut(&connection) else { return };
             online.reading = false;
-            let wanted = matches!(online.queue.wants(mailbox.timeline.committed()), Want::Page { after: a, .. } if a == after);
             match page {
-                Ok(page) if wanted => {
+                Ok(page) => {
                     let rows = page.rows.into_iter().map(|row| InboxRow::decode(row.seq, row.value));
                     match rows.collect::<Result<Vec<_>, _>>() {
-                        Ok(rows) if rows.is_empty() => mailbox.stop_corrupt("a committed row is not in the log", ctx),
-                        Ok(rows) => mailbox.push(connection, after, &rows),
-                        Err(why) => mailbox.stop_corrupt(&why.to_string(), ctx),
+                        Ok(rows) if rows.is_empty() => {
+                            return mailbox.stop_corrupt("a committed row is not in the log", ctx);
+                        }
+                        Ok(mut rows) => {
+                            // None of it when the device fell back while the page was read.
+                            rows.truncate(online.queue.fit(&sizes(&rows)));
+                            mailbox.push(connection, after, &rows);
+                        }
+                        Err(why) => return mailbox.stop_corrupt(&why.to_string(), ctx),
                     }
                 }
-                Ok(_) => {}
-                Err(StoreError::Corrupt(why)) => mailbox.stop_corrupt(&why, ctx),
+                Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
                 // The tick tries again.
                 Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => return,
             }
@@ -188,9 +201,10 @@ impl Mailbox {
             // Not in memory any more: the device is left to the next time-out, closes, and resumes at its cursor.
             None => return,
         };
-        let room = Room { entries: usize::MAX, bytes: PUSH_BYTES_MAX };
-        let rows: Vec<InboxRow> = fit(rows.iter(), room).cloned().collect();
         let Some(last) = rows.last().map(|row| row.seq) else { return };
+        if let Some(online) = self.devices.online.get_mut(&connection) {
+            online.queue.redelivered(after, last);
+        }
         let frame = self.frame(after, last, &rows, Some(Redelivery));
         self.tell(connection, ToConnection::Again(frame));
     }
@@ -214,13 +228,6 @@ impl Mailbox {
     }
 }
 
-/// The first rows that fit; at least one.
-fn fit<'a>(rows: impl Iterator<Item = &'a InboxRow>, room: Room) -> impl Iterator<Item = &'a InboxRow> {
-    let mut bytes = 0;
-    let bound = room.bytes.min(PUSH_BYTES_MAX);
-    rows.take(room.entries.max(1)).enumerate().take_while(move |(at, row)| {
-        bytes += row.entry.len();
-        *at == 0 || bytes <= bound
-    })
-    .map(|(_, row)| row)
+fn sizes(rows: &[InboxRow]) -> Vec<(Seq, usize)> {
+    rows.iter().map(|row| (row.seq, row.entry.len())).collect()
 }

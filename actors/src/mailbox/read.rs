@@ -31,9 +31,6 @@ impl Mailbox {
         match self.append(uid, &NewRow::Read { upto, read_n: n, place }) {
             Err(refusal) => self.refuse_row(from, op_id, refusal),
             Ok(row) => {
-                if let Some(place) = place.filter(|_| *uid != self.uid) {
-                    self.tell_read(uid, row, place);
-                }
                 self.answer_when_committed(row, from, op_id, ok(row));
             }
         }

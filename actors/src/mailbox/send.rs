@@ -7,9 +7,9 @@ use tidings_schema::{
     message::Draft,
     wire,
 };
-use tidings_state::sent_window::Lookup;
+use tidings_state::{outbox::OUTBOX_ROWS_MAX, sent_window::Lookup};
 
-use super::{Mailbox, append::NewRow, peers::UNACCEPTED_ROWS_MAX};
+use super::{Mailbox, append::NewRow};
 use crate::port::link::{ConnectionRef, OpId, SendOp};
 
 /// Ids older than this are refused: the id records that make a retry safe are kept one day longer.
@@ -31,7 +31,7 @@ impl Mailbox {
 
     /// The window first; beyond it what the id record said (a gate has fetched it for a retry).
     fn look_up(&self, send: &SendOp) -> Lookup {
-        match self.window.look_up(&send.draft.message_id, &send.draft.hash) {
+        match self.window.look_up(send.draft.message_id, send.draft.hash) {
             Lookup::Beyond => self.gate.found_id(&send.draft.message_id, &send.draft.hash).unwrap_or(Lookup::Beyond),
             known @ (Lookup::New | Lookup::Duplicate { .. } | Lookup::Conflict) => known,
         }
@@ -47,7 +47,7 @@ impl Mailbox {
         if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
             return self.refuse(from, op_id, ErrorCode::RateLimited, "too many messages per second", retry_after_ms);
         }
-        if self.peers.unaccepted() >= UNACCEPTED_ROWS_MAX {
+        if self.peers.unaccepted() >= OUTBOX_ROWS_MAX {
             return self.refuse(from, op_id, ErrorCode::Busy, "too many messages wait for their recipients", 1_000);
         }
         let draft = &send.draft;

@@ -117,6 +117,8 @@ pub enum ToConnection {
     Answer(OpId, wire::server_frame::Body),
     /// Entries. Forwarded only if `after` is the last seq this connection forwarded, else [`Op::Dropped`].
     Push(Push),
+    /// Entries that were pushed before and not acknowledged; forwarded as they are, and not counted as the last push.
+    Again(Arc<EntryFrame>),
     /// The inbox has grown, but this connection is not told what by now (it is catching up).
     HeadMoved(Seq),
     /// Say good-bye and close.

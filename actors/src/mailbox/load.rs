@@ -1,0 +1,257 @@
+//! How a mailbox comes into memory: the checkpoint, then every row after it, checked by the epoch chain and folded again.
+//! Rows whose effects are not accepted by their peers are found again, so that nothing acked is ever left behind.
+
+use std::{collections::BTreeMap, future::poll_fn, rc::Rc, sync::Arc, task::Poll};
+
+use actix::{ActorContext as _, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use prost::Message as _;
+use tidings_schema::{
+    id::{DeviceId, Epoch, LogId, Millis, Seq, Uid},
+    record,
+    row::{InboxRow, RowBody},
+};
+use tidings_state::{
+    conversation::Conversation,
+    outbox::Outbox,
+    sent_window::SentWindow,
+    timeline::{Anchor, Replay, Timeline},
+};
+use tracing::{debug, warn};
+
+use super::{
+    Mailbox, Phase,
+    devices::{Known, Online},
+    gate::{corrupt, decode},
+};
+use crate::{
+    appender::{Appender, Progress},
+    port::store::{Key, PageLimit, Store, StoreError, TimelineId},
+};
+
+/// Rows read at a time.
+const REPLAY_PAGE: PageLimit = PageLimit { rows: 256, bytes: 1024 * 1024 };
+
+/// What the store has of one user.
+struct Loaded {
+    checkpoint: record::MailboxCheckpoint,
+    devices: Vec<(DeviceId, record::Device)>,
+    rows: Vec<InboxRow>,
+    conversations: BTreeMap<Uid, Conversation>,
+}
+
+impl Mailbox {
+    /// Reads and folds what the store has; work waits until then.
+    pub(super) fn load(&mut self, ctx: &mut Context<Self>) {
+        let (store, uid) = (self.parts.store.clone(), self.uid.clone());
+        let quiet = quiet(self.parts.appender.clone(), self.progress.clone(), uid.clone());
+        let loaded = async move {
+            quiet.await;
+            read_all(store, uid).await
+        };
+        ctx.spawn(loaded.into_actor(self).map(|loaded, mailbox, ctx| match loaded {
+            Ok(loaded) => match mailbox.fold(loaded) {
+                Ok(()) => mailbox.serve(ctx),
+                Err(StoreError::Corrupt(why)) => mailbox.stop_corrupt(&why, ctx),
+                Err(why @ (StoreError::Unavailable(_) | StoreError::Rejected(_))) => mailbox.give_up(&why, ctx),
+            },
+            Err(StoreError::Corrupt(why)) => mailbox.stop_corrupt(&why, ctx),
+            Err(why @ (StoreError::Unavailable(_) | StoreError::Rejected(_))) => mailbox.give_up(&why, ctx),
+        }));
+    }
+
+    fn serve(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Serving;
+        self.checkpoint.touch(self.parts.clock.uptime());
+        self.parts.directory.borrow_mut().settled(&self.uid);
+        debug!(uid = %self.uid, head = %self.timeline.head(), "mailbox serves");
+        let peers: Vec<Uid> = self.peers.map.keys().cloned().collect();
+        for peer in peers {
+            self.drive(&peer, ctx);
+        }
+        self.push_committed(ctx);
+        self.run(ctx);
+    }
+
+    /// The store does not answer: whoever waits learns it, and the shard tries again if anything is owed.
+    fn give_up(&mut self, why: &StoreError, ctx: &mut Context<Self>) {
+        use tidings_schema::error_code::ErrorCode;
+        warn!(uid = %self.uid, %why, "mailbox cannot be loaded now");
+        self.phase = Phase::Left;
+        while let Some(work) = self.work.pop_front() {
+            self.refuse_work(work, ErrorCode::Unavailable, "the store cannot be read now", 1_000);
+        }
+        self.flush();
+        self.parts.directory.borrow_mut().failed(&self.uid);
+        ctx.stop();
+    }
+
+    fn fold(&mut self, loaded: Loaded) -> Result<(), StoreError> {
+        let Loaded { checkpoint, devices, rows, conversations } = loaded;
+        let upto = Seq::new(checkpoint.upto);
+        self.restore_checkpoint(&checkpoint, upto)?;
+        self.peers.complete = upto == Seq::ZERO && rows.is_empty();
+        for (uid, conversation) in conversations {
+            self.peers.load(uid, conversation);
+        }
+        let effects_upto = Seq::new(checkpoint.effects_upto);
+        self.restore_outboxes(&rows, effects_upto);
+        for row in rows {
+            if row.seq > upto {
+                self.replay(&row)?;
+            }
+            self.rows.push(row);
+        }
+        self.checkpoint.restore(checkpoint, self.progress.flushed());
+        self.checkpoint.marked = self.parts.directory.borrow().is_marked(&self.uid);
+        self.restore_devices(devices);
+        Ok(())
+    }
+
+    fn restore_checkpoint(&mut self, checkpoint: &record::MailboxCheckpoint, upto: Seq) -> Result<(), StoreError> {
+        let epoch = self.timeline.epoch();
+        if upto > Seq::ZERO {
+            let log_id = LogId::from_wire(&checkpoint.log_id).ok().flatten().ok_or_else(|| corrupt("checkpoint"))?;
+            let (ep, time) = (Epoch::new(checkpoint.ep), Millis::new(checkpoint.time));
+            self.timeline = Timeline::restore(Anchor { log_id, seq: upto, ep, time }, epoch);
+            self.window = SentWindow::restore(&checkpoint.newest, upto).map_err(|_| corrupt("checkpoint"))?;
+        }
+        self.unread_total = checkpoint.t;
+        Ok(())
+    }
+
+    /// One owner with one log has no ghosts: a row that does not chain is damage, and what follows it may have been acked.
+    fn replay(&mut self, row: &InboxRow) -> Result<(), StoreError> {
+        match self.timeline.replay(row) {
+            Replay::Cut => Err(StoreError::Corrupt(format!("row {} does not follow the row before it", row.seq))),
+            Replay::Accepted => {
+                if let RowBody::Out { message_id, hash, .. } = &row.body {
+                    self.window.insert(*message_id, *hash, row.seq, row.time);
+                }
+                if let Some(uid) = &row.with {
+                    let peer = self.peers.entry(uid);
+                    peer.live.apply(row);
+                    peer.settled.apply(row);
+                    peer.changed = true;
+                    peer.listed = true;
+                }
+                self.unread_total = row.t;
+                Ok(())
+            }
+        }
+    }
+
+    /// What peers have not accepted: out rows above what the conversation says, and the newest read marker.
+    fn restore_outboxes(&mut self, rows: &[InboxRow], effects_upto: Seq) {
+        let mut chains: BTreeMap<&Uid, Vec<(Seq, Seq)>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.seq > effects_upto) {
+            let Some(uid) = row.with.as_ref().filter(|uid| **uid != self.uid) else { continue };
+            match &row.body {
+                RowBody::Out { prev_out, .. } => chains.entry(uid).or_default().push((row.seq, *prev_out)),
+                RowBody::Read { place: Some(place), .. } => self.peers.entry(uid).outbox.set_read(*place, row.seq),
+                RowBody::Read { place: None, .. }
+                | RowBody::In { .. }
+                | RowBody::Receipt { .. }
+                | RowBody::Blocked
+                | RowBody::Unblocked => {}
+            }
+        }
+        for (uid, chain) in chains {
+            let peer = self.peers.entry(uid);
+            let accepted = peer.settled.accepted_upto;
+            let chain: Vec<(Seq, Seq)> = chain.into_iter().filter(|(seq, _)| *seq > accepted).collect();
+            let base = chain.first().map_or(peer.settled.last_out, |(_, prev)| *prev);
+            peer.outbox.go_back(base, chain.into_iter().map(|(seq, _)| seq));
+        }
+    }
+
+    fn restore_devices(&mut self, devices: Vec<(DeviceId, record::Device)>) {
+        let head = self.timeline.committed();
+        for (device, stored) in devices {
+            let known = Known {
+                cursor: Seq::new(stored.cursor).min(head),
+                platform: stored.platform,
+                last_seen: Millis::new(stored.last_seen),
+                changed: false,
+            };
+            self.devices.known.insert(device, known);
+        }
+        let directory = self.parts.directory.borrow();
+        for known in directory.registrations(&self.uid) {
+            self.devices.online.insert(known.connection, Online::new(known.device.clone(), known.pushed_upto));
+        }
+    }
+}
+
+/// Resolves when nothing of the user is on its way to the store: an earlier actor's rows are in the log then.
+async fn quiet(appender: Appender, progress: Rc<Progress>, uid: Uid) {
+    poll_fn(|cx| {
+        progress.register(cx.waker());
+        if appender.in_flight(&uid) { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+}
+
+async fn read_all(store: Arc<dyn Store>, uid: Uid) -> Result<Loaded, StoreError> {
+    let checkpoint = match store.get(vec![Key::Checkpoint(uid.clone())]).await?.pop().flatten() {
+        Some(value) => record::MailboxCheckpoint::decode(value).map_err(|_| corrupt("checkpoint"))?,
+        None => record::MailboxCheckpoint::default(),
+    };
+    let devices = read_devices(&store, &uid, &checkpoint).await?;
+    let from = Seq::new(checkpoint.upto.min(checkpoint.effects_upto));
+    let rows = read_rows(&store, TimelineId::Inbox(uid.clone()), from, Seq::new(u64::MAX)).await?;
+    let conversations = read_conversations(&store, &uid, &rows).await?;
+    Ok(Loaded { checkpoint, devices, rows, conversations })
+}
+
+async fn read_devices(
+    store: &Arc<dyn Store>,
+    uid: &Uid,
+    checkpoint: &record::MailboxCheckpoint,
+) -> Result<Vec<(DeviceId, record::Device)>, StoreError> {
+    let ids = checkpoint.devices.iter().map(|entry| entry.device_id.parse::<DeviceId>());
+    let ids: Vec<DeviceId> = ids.collect::<Result<_, _>>().map_err(|_| corrupt("checkpoint"))?;
+    let keys = ids.iter().map(|device| Key::Device(uid.clone(), device.clone())).collect();
+    let values = store.get(keys).await?;
+    let mut devices = Vec::with_capacity(ids.len());
+    for (device, value) in ids.into_iter().zip(values) {
+        if let Some(value) = value {
+            devices.push((device, record::Device::decode(value).map_err(|_| corrupt("device"))?));
+        }
+    }
+    Ok(devices)
+}
+
+/// All rows after `from` up to `ceiling`. What is replayed is bounded by checkpoints and by the outbox.
+pub(super) async fn read_rows(
+    store: &Arc<dyn Store>,
+    timeline: TimelineId,
+    from: Seq,
+    ceiling: Seq,
+) -> Result<Vec<InboxRow>, StoreError> {
+    let mut rows = Vec::new();
+    let mut after = from;
+    loop {
+        let page = store.read(timeline.clone(), after, ceiling, REPLAY_PAGE).await?;
+        for row in page.rows {
+            after = row.seq;
+            let decoded = InboxRow::decode(row.seq, row.value);
+            rows.push(decoded.map_err(|why| StoreError::Corrupt(why.to_string()))?);
+        }
+        if !page.more {
+            return Ok(rows);
+        }
+    }
+}
+
+async fn read_conversations(
+    store: &Arc<dyn Store>,
+    uid: &Uid,
+    rows: &[InboxRow],
+) -> Result<BTreeMap<Uid, Conversation>, StoreError> {
+    let mut peers: Vec<Uid> = rows.iter().filter_map(|row| row.with.clone()).collect();
+    peers.sort();
+    peers.dedup();
+    let keys = peers.iter().map(|peer| Key::Conversation(uid.clone(), peer.clone())).collect();
+    let values = store.get(keys).await?;
+    peers.into_iter().zip(values).map(|(peer, value)| Ok((peer, decode(value)?))).collect()
+}
