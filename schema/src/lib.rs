@@ -12,6 +12,7 @@ pub mod row;
 /// Frames between clients and the server (`proto/client.proto`).
 pub mod wire {
     #![allow(missing_docs, reason = "generated; the contract stands in client.proto")]
+    #![allow(clippy::large_enum_variant, reason = "hello and welcome come once; boxing would burden every other frame")]
     include!(concat!(env!("OUT_DIR"), "/tidings.v1.rs"));
 }
 

@@ -252,7 +252,7 @@ mod tests {
             [(None, None), (Some(Redelivery), None), (Some(Redelivery), Some(LogId::new([9; 16])))]
         {
             let entries = wire::Entries {
-                timeline: Some(inbox.clone()),
+                timeline: Some(inbox),
                 entries: vec![entry(1), entry(2)],
                 redelivery: redelivery.is_some(),
                 log_id: log_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),

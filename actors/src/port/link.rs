@@ -110,6 +110,10 @@ pub struct SendOp {
 
 /// What a connection is told. Several in one message are handled in one turn (and leave in one write).
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "answers are most of what is told; a box for each would cost more than the room"
+)]
 pub enum ToConnection {
     /// Answer to `Attach`. Pushes follow from `resume_after`.
     Welcome(OpId, Box<wire::Welcome>),
