@@ -12,7 +12,6 @@ use tidings_schema::{
 };
 use tidings_state::{
     conversation::Conversation,
-    outbox::Outbox,
     sent_window::SentWindow,
     timeline::{Anchor, Replay, Timeline},
 };

@@ -71,7 +71,7 @@ impl Mailbox {
     fn deliver_to(&mut self, uid: &Uid, mut flight: Flight, mut entries: Vec<DeliverEntry>) {
         let Some(log_id) = self.log_id() else { return };
         let mut bytes = 0;
-        let fits = |entry: &DeliverEntry| {
+        let mut fits = |entry: &DeliverEntry| {
             bytes += entry.content.len() + entry.push.len();
             bytes <= DELIVER_BYTES_MAX
         };

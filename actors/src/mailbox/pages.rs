@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// Bytes of a conversation in a page, beside its newest message.
+const CONVERSATION_BYTES: usize = 160;
+
 impl Mailbox {
     pub(super) fn sync(
         &mut self,
@@ -39,10 +42,9 @@ impl Mailbox {
             return self.answer_page(from, op_id, Vec::new(), committed, More::No);
         }
         let limit = page_limit(limit);
-        if let Some(rows) = self.rows.after(after) {
-            let rows = rows.take_while(|row| row.seq <= committed).map(|row| (row.seq, row.entry.clone()));
-            let page = cut(rows, limit);
-            let rows: Vec<InboxRow> = page.iter().filter_map(|(seq, _)| self.rows.get(*seq).cloned()).collect();
+        if let Some(mut rows) = self.rows.page(after, committed, limit.rows) {
+            let page = cut(rows.iter().map(|row| (row.seq, row.entry.clone())), limit);
+            rows.truncate(page.len());
             self.devices.note_pushed(rows.iter());
             return self.answer_entries(from, op_id, page, committed);
         }
@@ -142,17 +144,15 @@ impl Mailbox {
         all.sort_by_key(|(uid, settled)| (std::cmp::Reverse(settled.last_seq), (*uid).clone()));
         let older = all.into_iter().filter(|(_, c)| after == Seq::ZERO || c.last_seq < after);
         let limit = page_limit(limit);
-        let mut bytes = 0;
-        let fits = |(at, (_, settled)): &(usize, (&Uid, &Conversation))| {
-            bytes += settled.last.len() + 64;
-            *at == 0 || (*at < limit.rows && bytes <= limit.bytes)
-        };
-        let mut older = older.enumerate().peekable();
-        let mut conversations = Vec::new();
-        while let Some((_, (uid, settled))) = older.next_if(fits) {
+        let (mut bytes, mut more, mut conversations) = (0, false, Vec::new());
+        for (uid, settled) in older {
+            bytes += settled.last.len() + CONVERSATION_BYTES;
+            more = !conversations.is_empty() && (conversations.len() >= limit.rows || bytes > limit.bytes);
+            if more {
+                break;
+            }
             conversations.push(view(uid, settled, as_of));
         }
-        let more = older.peek().is_some();
         let answer = wire::Conversations { conversations, as_of: as_of.get(), more };
         self.answer(from, op_id, wire::server_frame::Body::Conversations(answer));
     }

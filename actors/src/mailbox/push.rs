@@ -13,7 +13,7 @@ use tidings_schema::{
     row::InboxRow,
     wire,
 };
-use tidings_state::ack_queue::{AckOutcome, Due, Live, Room, Want};
+use tidings_state::ack_queue::{ACK_WINDOW_ENTRIES, AckOutcome, Due, Live, Room, Want};
 
 use super::{Mailbox, Phase};
 use crate::port::{
@@ -49,8 +49,7 @@ impl Mailbox {
             }
             if online.queue.is_live() {
                 let after = online.queue.sent();
-                let rows: Vec<InboxRow> =
-                    self.rows.after(after).into_iter().flatten().take_while(|row| row.seq <= committed).cloned().collect();
+                let rows = self.rows.page(after, committed, ACK_WINDOW_ENTRIES + 1).unwrap_or_default();
                 if rows.is_empty() {
                     return;
                 }
@@ -62,10 +61,8 @@ impl Mailbox {
                 Want::Nothing => return,
                 Want::Page { after, room } => (after, room),
             };
-            match self.rows.after(after) {
-                Some(rows) => {
-                    let page = rows.take_while(|row| row.seq <= committed).take(room.entries);
-                    let mut page: Vec<InboxRow> = page.cloned().collect();
+            match self.rows.page(after, committed, room.entries) {
+                Some(mut page) => {
                     page.truncate(online.queue.fit(&sizes(&page)));
                     if page.is_empty() {
                         return;
@@ -196,11 +193,8 @@ impl Mailbox {
 
     fn redeliver(&mut self, connection: ConnectionRef, after: Seq, upto: Seq) {
         counter!("tidings_redeliveries_total").increment(1);
-        let rows: Vec<InboxRow> = match self.rows.after(after) {
-            Some(rows) => rows.take_while(|row| row.seq <= upto).cloned().collect(),
-            // Not in memory any more: the device is left to the next time-out, closes, and resumes at its cursor.
-            None => return,
-        };
+        // Not in memory any more: the device is left to the next time-out, closes, and resumes at its cursor.
+        let Some(rows) = self.rows.page(after, upto, ACK_WINDOW_ENTRIES) else { return };
         let Some(last) = rows.last().map(|row| row.seq) else { return };
         if let Some(online) = self.devices.online.get_mut(&connection) {
             online.queue.redelivered(after, last);

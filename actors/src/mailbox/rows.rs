@@ -31,12 +31,14 @@ impl Rows {
 
     /// Rows after `after`, oldest first; `None` when some of them are not in memory.
     pub(super) fn after(&self, after: Seq) -> Option<impl Iterator<Item = &InboxRow>> {
-        let first = self.rows.front().map_or(Seq::ZERO, |row| row.seq);
-        if self.rows.is_empty() || after.next() < first {
-            return None;
-        }
+        let first = self.first().filter(|first| *first <= after.next())?;
         let skip = usize::try_from(after.next().since(first)).unwrap_or(usize::MAX);
         Some(self.rows.iter().skip(skip))
+    }
+
+    /// At most `limit` rows with `after < seq <= upto`, oldest first; `None` when some of them are not in memory.
+    pub(super) fn page(&self, after: Seq, upto: Seq, limit: usize) -> Option<Vec<InboxRow>> {
+        Some(self.after(after)?.take_while(|row| row.seq <= upto).take(limit).cloned().collect())
     }
 
     /// All rows, newest first.

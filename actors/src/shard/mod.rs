@@ -26,7 +26,7 @@ use tidings_schema::{
 use tracing::{error, warn};
 
 pub use self::directory::{Directory, Registration};
-use self::directory::{Route, Slot};
+use self::directory::Route;
 use crate::{
     appender::Appender,
     limits::Limits,
