@@ -4,3 +4,5 @@
 
 pub mod offer;
 pub mod port;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
