@@ -8,3 +8,5 @@ pub mod mailbox;
 pub mod offer;
 pub mod port;
 pub mod shard;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;

@@ -34,6 +34,8 @@ pub struct Row {
 }
 
 /// Names a small record.
+///
+/// All records have an owner that is a user, but a mark: it lies with its shard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// Head of a timeline.
@@ -63,6 +65,23 @@ pub enum Key {
     },
 }
 
+impl Key {
+    /// The user that owns the record; `None` for a mark.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Uid> {
+        match self {
+            Self::Head(TimelineId::Inbox(owner))
+            | Self::Checkpoint(owner)
+            | Self::Conversation(owner, _)
+            | Self::Peer(owner, _)
+            | Self::Device(owner, _)
+            | Self::MessageId(owner, _, _)
+            | Self::History { owner, .. } => Some(owner),
+            Self::Mark(_, _) => None,
+        }
+    }
+}
+
 /// A change of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -83,6 +102,43 @@ pub struct Append {
     pub with: Vec<Change>,
     /// Orders this write among the owner's.
     pub stamp: Stamp,
+}
+
+impl Append {
+    /// Checks what every store asks of an append.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] when there are no rows, too many or too large ones, when their seqs are not contiguous
+    /// from 1 on, or when they cross the border of a bucket.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else {
+            return Err(StoreError::Rejected("append of no rows"));
+        };
+        if self.rows.len() > APPEND_ROWS_MAX {
+            return Err(StoreError::Rejected("append of too many rows"));
+        }
+        if self.rows.len() > 1 && self.rows.iter().map(|row| row.value.len()).sum::<usize>() > APPEND_BYTES_MAX {
+            return Err(StoreError::Rejected("append of too many bytes"));
+        }
+        if first.seq == Seq::ZERO || self.rows.windows(2).any(|pair| pair[1].seq.get() != pair[0].seq.next().get()) {
+            return Err(StoreError::Rejected("rows are not contiguous"));
+        }
+        let bucket = |seq: Seq| (seq.get() - 1) / BUCKET_ROWS;
+        if bucket(first.seq) != bucket(last.seq) {
+            return Err(StoreError::Rejected("append crosses a bucket"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks that all records of a put have one owner; marks go with any.
+///
+/// # Errors
+/// [`StoreError::Rejected`] when they have not.
+pub fn check_put(changes: &[Change]) -> Result<(), StoreError> {
+    let mut owners = changes.iter().filter_map(|change| change.key.owner());
+    let Some(first) = owners.next() else { return Ok(()) };
+    if owners.all(|owner| owner == first) { Ok(()) } else { Err(StoreError::Rejected("records of several owners")) }
 }
 
 /// How much of a page is wanted: ends at whichever comes first, and has at least one row if there is one.

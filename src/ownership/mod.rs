@@ -1,0 +1,3 @@
+//! Who owns a shard, by deployment.
+
+pub mod single;

@@ -1,0 +1,149 @@
+//! Keys as stored: kind u8 | length u8 | id | [length u8 | second id] | seq u64 big endian, so that rows of one timeline
+//! lie together in order, and no id is mistaken for the beginning of another.
+//!
+//! Keys that are scanned end with the id they list, without its length: byte order is then the order of the ids.
+
+use std::ops::Bound;
+
+use tidings_actors::port::store::{Key, Scan, TimelineId};
+use tidings_schema::id::{Seq, ShardId, Uid};
+
+/// First byte of every key; a number is never used for something else again.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Kind {
+    Inbox = 1,
+    History = 2,
+    MessageId = 3,
+    Head = 16,
+    Mark = 17,
+    Checkpoint = 18,
+    Conversation = 19,
+    Peer = 20,
+    Device = 21,
+}
+
+/// Above every byte of an id.
+const AFTER_IDS: u8 = 0xff;
+
+/// Bytes at the end that hold the seq.
+const SEQ_BYTES: usize = size_of::<u64>();
+
+fn id(out: &mut Vec<u8>, id: &[u8]) {
+    // Ids are at most 64 bytes.
+    out.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
+    out.extend_from_slice(id);
+}
+
+fn begin(out: &mut Vec<u8>, kind: Kind, owner: &Uid) {
+    out.clear();
+    out.push(kind as u8);
+    id(out, owner.as_str().as_bytes());
+}
+
+fn begin_mark(out: &mut Vec<u8>, shard: ShardId) {
+    out.clear();
+    out.push(Kind::Mark as u8);
+    id(out, &shard.get().to_be_bytes());
+}
+
+/// Key of a row; overwrites `out`.
+pub(super) fn row(out: &mut Vec<u8>, timeline: &TimelineId, seq: Seq) {
+    let TimelineId::Inbox(uid) = timeline;
+    begin(out, Kind::Inbox, uid);
+    out.extend_from_slice(&seq.get().to_be_bytes());
+}
+
+/// Key of a history row; overwrites `out`.
+pub(super) fn history(out: &mut Vec<u8>, owner: &Uid, peer: &Uid, seq: Seq) {
+    begin(out, Kind::History, owner);
+    id(out, peer.as_str().as_bytes());
+    out.extend_from_slice(&seq.get().to_be_bytes());
+}
+
+/// Key of a record; overwrites `out`.
+pub(super) fn record(out: &mut Vec<u8>, key: &Key) {
+    match key {
+        Key::Head(TimelineId::Inbox(uid)) => begin(out, Kind::Head, uid),
+        Key::Mark(shard, uid) => {
+            begin_mark(out, *shard);
+            out.extend_from_slice(uid.as_str().as_bytes());
+        }
+        Key::Checkpoint(owner) => begin(out, Kind::Checkpoint, owner),
+        Key::Conversation(owner, peer) => {
+            begin(out, Kind::Conversation, owner);
+            id(out, peer.as_str().as_bytes());
+        }
+        Key::Peer(owner, peer) => {
+            begin(out, Kind::Peer, owner);
+            out.extend_from_slice(peer.as_str().as_bytes());
+        }
+        Key::Device(owner, device) => {
+            begin(out, Kind::Device, owner);
+            id(out, device.as_str().as_bytes());
+        }
+        Key::MessageId(owner, from, message) => {
+            begin(out, Kind::MessageId, owner);
+            id(out, from.as_str().as_bytes());
+            out.extend_from_slice(message.as_bytes());
+        }
+        Key::History { owner, peer, bucket: _, seq } => history(out, owner, peer, *seq),
+    }
+}
+
+/// The seq at the end of a row's key.
+pub(super) fn seq_of(key: &[u8]) -> Option<Seq> {
+    let (_, seq) = key.split_last_chunk::<SEQ_BYTES>()?;
+    Some(Seq::new(u64::from_be_bytes(*seq)))
+}
+
+/// The keys of a list, and the length of what comes before the listed id.
+pub(super) fn list(scan: &Scan, after: Option<&Uid>) -> ((Bound<Vec<u8>>, Bound<Vec<u8>>), usize) {
+    let mut prefix = Vec::with_capacity(80);
+    match scan {
+        Scan::Marks(shard) => begin_mark(&mut prefix, *shard),
+        Scan::Peers(owner) => begin(&mut prefix, Kind::Peer, owner),
+    }
+    let mut end = prefix.clone();
+    end.push(AFTER_IDS);
+    let skip = prefix.len();
+    prefix.extend_from_slice(after.map_or(&[], |uid| uid.as_str().as_bytes()));
+    ((Bound::Excluded(prefix), Bound::Excluded(end)), skip)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_actors::testkit::suite::{inbox, uid};
+
+    use super::*;
+
+    fn row_key(user: &str, seq: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        row(&mut out, &inbox(user), Seq::new(seq));
+        out
+    }
+
+    #[test]
+    fn a_row_key_is_kind_length_id_and_seq() {
+        assert_eq!(row_key("ab", 258), b"\x01\x02ab\0\0\0\0\0\0\x01\x02");
+        assert_eq!(seq_of(&row_key("ab", 258)), Some(Seq::new(258)));
+    }
+
+    #[test]
+    fn rows_of_a_user_lie_together_in_order() {
+        let mut keys = vec![row_key("b", 1), row_key("ab", 1), row_key("a", 256), row_key("a", 2), row_key("a", 255)];
+        keys.sort();
+        let expected = [row_key("a", 2), row_key("a", 255), row_key("a", 256), row_key("b", 1), row_key("ab", 1)];
+        assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn a_conversation_key_keeps_both_ids_apart() {
+        let key = |owner, peer| {
+            let mut out = Vec::new();
+            record(&mut out, &Key::Conversation(uid(owner), uid(peer)));
+            out
+        };
+        assert_ne!(key("a", "bc"), key("ab", "c"));
+    }
+}
