@@ -2,5 +2,9 @@
 //!
 //! Decisions are made by the pure machines of `tidings-state`; an actor here loads, asks, and carries out.
 
+pub mod connection;
+pub mod hub;
 pub mod offer;
 pub mod port;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
