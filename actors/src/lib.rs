@@ -3,6 +3,8 @@
 //! Decisions are made by the pure machines of `tidings-state`; an actor here loads, asks, and carries out.
 
 pub mod appender;
+pub mod connection;
+pub mod hub;
 pub mod limits;
 pub mod mailbox;
 pub mod offer;

@@ -1,10 +1,15 @@
 //! The two ends of one connection as an actor sees them: an [`Outlet`] to write to and a [`Source`] to read from.
-//! Sockets exist only behind these traits. Both live on one worker thread.
+//! Sockets exist only behind these traits. Both live on one worker thread. And the [`Registry`], through which
+//! connections are found.
 
 use std::task::{Context, Poll};
 
+use actix::Addr;
 use bytes::Bytes;
 use tidings_schema::wire;
+
+use super::link::ConnectionRef;
+use crate::connection::Connection;
 
 /// Bytes that may wait for one client. A frame into an empty queue is always taken.
 pub const OUT_BYTES_MAX: usize = 256 * 1024;
@@ -55,22 +60,96 @@ pub enum CloseReason {
     Full,
 }
 
+/// What a client does after a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterClose {
+    /// Reconnect with backoff.
+    Reconnect,
+    /// Reconnect, but not before the time `go_away` named or, without one, a longer backoff.
+    ReconnectLater,
+    /// Another connection would end in the same way until something is changed.
+    Stay,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: &'static [Self] = &[
+        Self::Gone,
+        Self::Drain,
+        Self::BadFrame,
+        Self::TooLarge,
+        Self::Full,
+        Self::Replaced,
+        Self::Slow,
+        Self::Dead,
+        Self::Unauthorized,
+        Self::HelloTimeout,
+    ];
+
+    /// The code in a WebSocket close frame (RFC 6455, 7.4; 4000-4999 are ours). A bad frame may also say 1007: the
+    /// frame itself was sound, its text or its content was not.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Gone => 1000,
+            Self::Drain => 1001,
+            Self::BadFrame => 1002,
+            Self::TooLarge => 1009,
+            Self::Full => 1013,
+            Self::Replaced => 4001,
+            Self::Slow => 4002,
+            Self::Dead => 4003,
+            Self::Unauthorized => 4004,
+            Self::HelloTimeout => 4005,
+        }
+    }
+
+    /// Constant text for the close frame, logs and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Drain => "drain",
+            Self::BadFrame => "bad frame",
+            Self::TooLarge => "frame too large",
+            Self::Full => "try again later",
+            Self::Replaced => "replaced",
+            Self::Slow => "slow, resume",
+            Self::Dead => "dead, resume",
+            Self::Unauthorized => "unauthorized",
+            Self::HelloTimeout => "no hello",
+        }
+    }
+
+    /// What the client does next.
+    #[must_use]
+    pub const fn after(self) -> AfterClose {
+        match self {
+            Self::Gone | Self::BadFrame | Self::TooLarge | Self::Replaced | Self::Unauthorized => AfterClose::Stay,
+            Self::Drain | Self::Full => AfterClose::ReconnectLater,
+            Self::Slow | Self::Dead | Self::HelloTimeout => AfterClose::Reconnect,
+        }
+    }
+}
+
 /// The writing end of one connection; the only writer of its socket. First in, first out.
 pub trait Outlet {
-    /// Offers one encoded server frame; the transport adds its own framing.
+    /// Offers one encoded server frame; the transport adds its own framing. Nothing is written before
+    /// [`Outlet::poll_flush`], which the owner calls in the same turn: what one turn offers leaves in one write.
     fn offer(&self, payload: Bytes) -> Written;
 
     /// Bytes that wait to be written.
     fn queued_bytes(&self) -> usize;
 
-    /// Count of frames ever taken, and of those how many were handed to the kernel in full.
+    /// How many frames were ever taken, and how far they have come.
     fn progress(&self) -> Progress;
 
-    /// Closes after what is queued, or at once when it does not drain. Later offers are `Closed`.
+    /// Closes after what is queued; for [`CloseReason::Slow`] at once when something is (the rest is thrown away). Later
+    /// offers are `Closed`; only the first reason counts.
     fn close(&self, reason: CloseReason);
 
-    /// Writes what can be written and registers the caller for the next chance. `Ready` when the connection is closed
-    /// for good.
+    /// Writes what can be written and registers the caller for the next chance. `Ready` when nothing will ever be written
+    /// any more: the close was said, or the connection broke.
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
@@ -81,6 +160,8 @@ pub struct Progress {
     pub taken: u64,
     /// Frames that left the queue.
     pub drained: u64,
+    /// Bytes that left; grows while a large frame is on its way.
+    pub drained_bytes: u64,
 }
 
 /// Why there is no frame.
@@ -96,7 +177,8 @@ pub enum FrameError {
 
 /// The reading end of one connection.
 pub trait Source {
-    /// The next frame. `Ready(None)`: the client closed. After an error nothing follows.
+    /// The next frame. `Ready(None)`: the client closed or is gone. After an error what still comes is thrown away, until
+    /// `Ready(None)`.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<wire::ClientFrame, FrameError>>>;
 
     /// Sets the largest frame that is accepted from now on.
@@ -104,4 +186,16 @@ pub trait Source {
 
     /// How the client encodes its frames; known once the first one came.
     fn encoding(&self) -> Option<Encoding>;
+
+    /// Grows with everything that is heard, also with what is no frame of the protocol (the transport's own pings).
+    fn activity(&self) -> u64;
+}
+
+/// Knows the connections of this node, so that the link finds them. Used from every worker.
+pub trait Registry: Send + Sync + 'static {
+    /// From now on `at` is reached through `to`. Called before the connection's first command.
+    fn register(&self, at: ConnectionRef, to: Addr<Connection>);
+
+    /// `at` is gone, for ever.
+    fn unregister(&self, at: ConnectionRef);
 }

@@ -1,0 +1,88 @@
+//! How a connection ends: a typed error or `go_away` first, then the close of the transport, then silence.
+
+use actix::prelude::*;
+use tidings_schema::{error_code::ErrorCode, wire};
+use tracing::info;
+
+use super::{Connection, Stage};
+use crate::port::edge::CloseReason;
+
+/// When a client that was closed for its own good may come back.
+const RECONNECT_AFTER_MS: u64 = 100;
+
+/// Says good-bye and closes.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct GoAway {
+    reason: wire::GoAwayReason,
+    reconnect_after_ms: u64,
+}
+
+impl GoAway {
+    /// The node stops.
+    #[must_use]
+    pub fn drain(reconnect_after_ms: u64) -> Self {
+        Self { reason: wire::GoAwayReason::Drain, reconnect_after_ms }
+    }
+
+    pub(super) fn because(reason: wire::GoAwayReason) -> Self {
+        let reconnect_after_ms = match reason {
+            wire::GoAwayReason::Unspecified | wire::GoAwayReason::Replaced => 0,
+            wire::GoAwayReason::Drain | wire::GoAwayReason::Slow | wire::GoAwayReason::Dead => RECONNECT_AFTER_MS,
+        };
+        Self { reason, reconnect_after_ms }
+    }
+
+    fn close_reason(self) -> CloseReason {
+        match self.reason {
+            wire::GoAwayReason::Unspecified => CloseReason::Gone,
+            wire::GoAwayReason::Drain => CloseReason::Drain,
+            wire::GoAwayReason::Replaced => CloseReason::Replaced,
+            wire::GoAwayReason::Slow => CloseReason::Slow,
+            wire::GoAwayReason::Dead => CloseReason::Dead,
+        }
+    }
+}
+
+impl Handler<GoAway> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, go_away: GoAway, _: &mut Self::Context) {
+        self.go_away(go_away);
+    }
+}
+
+impl Connection {
+    pub(super) fn go_away(&mut self, go_away: GoAway) {
+        if self.is_closing() {
+            return;
+        }
+        let said = wire::GoAway { reason: go_away.reason.into(), reconnect_after_ms: go_away.reconnect_after_ms };
+        self.say(0, wire::server_frame::Body::GoAway(said));
+        self.close(go_away.close_reason());
+    }
+
+    /// A mistake that ends the connection: says which, then closes.
+    pub(super) fn fail(&mut self, code: ErrorCode, text: &str, reason: CloseReason) {
+        self.error(0, code, text);
+        self.close(reason);
+    }
+
+    /// Closes; only the first reason counts.
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        if self.is_closing() {
+            return;
+        }
+        let uid = self.identity.as_ref().map(|identity| tracing::field::display(&identity.uid));
+        info!(connection = %self.at, uid, reason = reason.label(), "closing connection");
+        metrics::counter!("tidings_connections_closed_total", "reason" => reason.label()).increment(1);
+        self.outlet.close(reason);
+        let until = self.parts.clock.uptime().plus(self.parts.limits.close_wait_ms);
+        self.stage = Stage::Closing { until };
+        self.pulse.at_latest(until);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing { .. })
+    }
+}

@@ -1,0 +1,122 @@
+//! The link of one process: tables of addresses. Each thread keeps one address per target, because actix lets one message
+//! past a queue's bound for every clone of an address.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use actix::Addr;
+use tidings_actors::{
+    connection::{Connection, Tell},
+    offer::{Offer, offer},
+    port::{
+        edge::Registry,
+        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection},
+    },
+    shard::Shard,
+};
+use tidings_schema::id::ShardId;
+
+thread_local! {
+    /// This thread's addresses of shards, by number.
+    static SHARDS: RefCell<Vec<Option<Addr<Shard>>>> = const { RefCell::new(Vec::new()) };
+    /// This thread's addresses of connections it has told something.
+    static CONNECTIONS: RefCell<HashMap<ConnectionRef, Addr<Connection>>> = RefCell::new(HashMap::new());
+}
+
+/// Connections are kept in this many tables, so that workers seldom wait for each other.
+const STRIPES: usize = 64;
+
+/// The table of one process.
+pub struct LocalLink {
+    shards: OnceLock<Vec<Addr<Shard>>>,
+    connections: Vec<Mutex<HashMap<ConnectionRef, Addr<Connection>>>>,
+}
+
+impl Default for LocalLink {
+    fn default() -> Self {
+        Self { shards: OnceLock::new(), connections: (0..STRIPES).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl LocalLink {
+    /// Makes the shards reachable, in order of their numbers. Until then every offer to one is `Closed`.
+    pub fn set_shards(&self, shards: Vec<Addr<Shard>>) {
+        if self.shards.set(shards).is_err() {
+            tracing::warn!("shards of this process were set before");
+        }
+    }
+
+    /// This thread's own address of a shard.
+    fn to_shard<M>(&self, shard: ShardId, message: M, send: impl FnOnce(&Addr<Shard>, M) -> Offer<M>) -> Offer<M> {
+        let at = usize::from(shard.get());
+        SHARDS.with_borrow_mut(|known| {
+            if known.len() <= at {
+                known.resize(at + 1, None);
+            }
+            if known[at].is_none() {
+                known[at] = self.shards.get().and_then(|shards| shards.get(at)).cloned();
+            }
+            match &known[at] {
+                Some(address) => send(address, message),
+                None => Offer::Closed(message),
+            }
+        })
+    }
+
+    fn stripe(&self, at: ConnectionRef) -> &Mutex<HashMap<ConnectionRef, Addr<Connection>>> {
+        let stripe = usize::try_from(at.connection % STRIPES as u64).unwrap_or_default();
+        &self.connections[stripe]
+    }
+
+    fn find(&self, at: ConnectionRef) -> Option<Addr<Connection>> {
+        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned()
+    }
+}
+
+impl Registry for LocalLink {
+    fn register(&self, at: ConnectionRef, to: Addr<Connection>) {
+        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).insert(at, to);
+    }
+
+    fn unregister(&self, at: ConnectionRef) {
+        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).remove(&at);
+    }
+}
+
+impl Link for LocalLink {
+    fn command(&self, shard: ShardId, command: Command) -> Offer<Command> {
+        let leaves = matches!(command.op, tidings_actors::port::link::Op::Detach).then_some(command.from);
+        let offered = self.to_shard(shard, command, offer);
+        if let Some(from) = leaves {
+            CONNECTIONS.with_borrow_mut(|known| known.remove(&from));
+        }
+        offered
+    }
+
+    fn peer(&self, shard: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
+        self.to_shard(shard, message, offer)
+    }
+
+    fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
+        CONNECTIONS.with_borrow_mut(|known| {
+            if !known.contains_key(&to) {
+                match self.find(to) {
+                    Some(address) => known.insert(to, address),
+                    None => return Offer::Closed(parts),
+                };
+            }
+            let Some(address) = known.get(&to) else { return Offer::Closed(parts) };
+            match offer(address, Tell { parts }) {
+                Offer::Taken => Offer::Taken,
+                Offer::Full(tell) => Offer::Full(tell.parts),
+                Offer::Closed(tell) => {
+                    known.remove(&to);
+                    Offer::Closed(tell.parts)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! How actors of one node reach each other; a cluster adds a link to other nodes.
+
+pub mod local;
