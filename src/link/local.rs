@@ -88,16 +88,15 @@ impl Registry for LocalLink {
 
 impl Link for LocalLink {
     fn command(&self, shard: ShardId, command: Command) -> Offer<Command> {
-        let leaves = matches!(command.op, tidings_actors::port::link::Op::Detach).then_some(command.from);
-        let offered = self.to_shard(shard, command, offer);
-        if let Some(from) = leaves {
-            CONNECTIONS.with_borrow_mut(|known| known.remove(&from));
-        }
-        offered
+        self.to_shard(shard, command, offer)
     }
 
     fn peer(&self, shard: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         self.to_shard(shard, message, offer)
+    }
+
+    fn forget(&self, connection: ConnectionRef) {
+        CONNECTIONS.with_borrow_mut(|known| known.remove(&connection));
     }
 
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {

@@ -17,7 +17,9 @@ use tracing::{error, warn};
 use super::{Append, Appender, LaneState, Progress, PutNumber, Start, UNCOMMITTED_ROWS_MAX};
 use crate::port::{
     ownership::Barrier,
-    store::{self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Row, StoreError, TimelineId, Unavailable},
+    store::{
+        self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Row, StoreError, TimelineId, Unavailable,
+    },
 };
 
 /// First and longest pause before the same write is tried again.

@@ -11,8 +11,8 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use tidings_schema::id::{Seq, ShardId, Uid};
 
-pub use self::progress::{LaneState, Progress, PutNumber};
 use self::lane::{PutLane, RowLane};
+pub use self::progress::{LaneState, Progress, PutNumber};
 use crate::port::{
     ownership::Ownership,
     store::{Change, Row, Store, TimelineId},

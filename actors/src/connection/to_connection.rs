@@ -1,6 +1,7 @@
 //! What the user's mailbox says: welcome, answers, pushes, and good-bye.
 
 use actix::prelude::*;
+use bytes::Bytes;
 use tidings_schema::{error_code::ErrorCode, id::Seq, wire};
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::port::{
     edge::{Encoding, Written},
-    link::{OpId, Push, ToConnection},
+    link::{EntryFrame, OpId, Push, ToConnection},
 };
 
 /// Parts for one connection, handled in one turn: they leave in one write.
@@ -34,6 +35,7 @@ impl Handler<Tell> for Connection {
                 ToConnection::Welcome(op_id, welcome) => self.welcome(op_id, welcome),
                 ToConnection::Answer(op_id, body) => self.answer(op_id, body),
                 ToConnection::Push(push) => self.push(&push),
+                ToConnection::Again(frame) => self.push_again(&frame),
                 ToConnection::HeadMoved(head) => self.deliveries.raise_head(head),
                 ToConnection::Close(reason) => self.go_away(GoAway::because(reason)),
             }
@@ -82,12 +84,23 @@ impl Connection {
         }
     }
 
+    /// Entries the client has not acknowledged, once more. What the outlet cannot take now was not urgent.
+    fn push_again(&mut self, frame: &EntryFrame) {
+        if self.stage == Stage::Live {
+            let _ = self.outlet.offer(self.encoded(frame));
+        }
+    }
+
+    fn encoded(&self, frame: &EntryFrame) -> Bytes {
+        match self.encoding() {
+            Encoding::Protobuf => frame.protobuf(),
+            Encoding::Json => frame.json(),
+        }
+    }
+
     /// Whether the outlet took it.
     fn forward(&mut self, last: Seq, push: &Push) -> bool {
-        let payload = match self.encoding() {
-            Encoding::Protobuf => push.frame.protobuf(),
-            Encoding::Json => push.frame.json(),
-        };
+        let payload = self.encoded(&push.frame);
         let bytes = payload.len();
         match self.outlet.offer(payload) {
             Written::Taken => {

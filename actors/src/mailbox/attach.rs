@@ -107,13 +107,8 @@ impl Mailbox {
             Some(_) | None => None,
         };
         self.go_online(from, attach, resume_after);
-        let facts = welcome::Facts {
-            log_id: self.log_id(),
-            head,
-            unread_total: self.committed_unread(),
-            resume_after,
-            reset,
-        };
+        let facts =
+            welcome::Facts { log_id: self.log_id(), head, unread_total: self.committed_unread(), resume_after, reset };
         let frame = welcome::frame(&self.uid, &attach.device, from, &facts, &self.parts);
         self.tell(from, ToConnection::Welcome(op_id, Box::new(frame)));
         self.devices.to_feed.push(from);
@@ -142,5 +137,6 @@ impl Mailbox {
         self.devices.greetings.retain(|greeting| greeting.from != from);
         self.answers.retain(|waiting| waiting.to != from);
         self.parts.directory.borrow_mut().unregister(&self.uid, from);
+        self.parts.link.forget(from);
     }
 }

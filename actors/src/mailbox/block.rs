@@ -1,6 +1,9 @@
 //! `block` and `unblock`: entries of the inbox, so that every device knows; the peer learns nothing.
 
-use tidings_schema::{error_code::ErrorCode, id::{Seq, Uid}};
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::{Seq, Uid},
+};
 
 use super::{Mailbox, append::NewRow, read::ok};
 use crate::port::link::{ConnectionRef, OpId};

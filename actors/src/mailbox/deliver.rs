@@ -97,12 +97,8 @@ impl Mailbox {
         let durable = |peer: &super::peers::Peer| {
             peer.noted.filter(|noted| noted.put.is_some_and(|put| put <= flushed)).map(|noted| noted.place)
         };
-        let all: Vec<(Uid, Place)> = self
-            .peers
-            .noting
-            .iter()
-            .filter_map(|uid| Some((uid.clone(), durable(self.peers.get(uid)?)?)))
-            .collect();
+        let all: Vec<(Uid, Place)> =
+            self.peers.noting.iter().filter_map(|uid| Some((uid.clone(), durable(self.peers.get(uid)?)?))).collect();
         for (uid, place) in all {
             let peer = self.peers.entry(&uid);
             peer.settled.note_place(place);

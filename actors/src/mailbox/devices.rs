@@ -124,9 +124,8 @@ impl Devices {
 
     /// Whether nothing is on its way to any device.
     pub(super) fn owe_nothing(&self, committed: Seq) -> bool {
-        let quiet = |online: &Online| {
-            !online.reading && online.queue.unacked() == 0 && online.queue.sent() >= committed
-        };
+        let quiet =
+            |online: &Online| !online.reading && online.queue.unacked() == 0 && online.queue.sent() >= committed;
         self.greetings.is_empty() && self.online.values().all(quiet)
     }
 

@@ -237,10 +237,7 @@ fn marker_of(seq: Seq, page: Page) -> Result<Option<MarkerRow>, StoreError> {
     Ok(Some(MarkerRow { n: row.n, place: rows.iter().find_map(|row| row.place) }))
 }
 
-fn decode_all(
-    peers: Vec<Uid>,
-    records: Vec<Option<Bytes>>,
-) -> Result<BTreeMap<Uid, Conversation>, StoreError> {
+fn decode_all(peers: Vec<Uid>, records: Vec<Option<Bytes>>) -> Result<BTreeMap<Uid, Conversation>, StoreError> {
     peers.into_iter().zip(records).map(|(peer, value)| Ok((peer, decode(value)?))).collect()
 }
 

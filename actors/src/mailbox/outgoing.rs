@@ -125,7 +125,8 @@ impl Mailbox {
     /// The peer lost rows that it had accepted (it was restored): the chain after `have` is read from the log again.
     fn reload_chain(&mut self, uid: Uid, have: Seq, ctx: &mut Context<Self>) {
         counter!("tidings_chains_reloaded_total").increment(1);
-        let (store, timeline, committed) = (self.parts.store.clone(), self.timeline_id.clone(), self.timeline.committed());
+        let (store, timeline, committed) =
+            (self.parts.store.clone(), self.timeline_id.clone(), self.timeline.committed());
         let rows = async move { super::load::read_rows(&store, timeline, have, committed).await };
         ctx.spawn(rows.into_actor(self).map(move |rows, mailbox, ctx| {
             let rows = match rows {

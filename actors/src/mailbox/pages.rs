@@ -29,14 +29,7 @@ use crate::{
 const CONVERSATION_BYTES: usize = 160;
 
 impl Mailbox {
-    pub(super) fn sync(
-        &mut self,
-        from: ConnectionRef,
-        op_id: OpId,
-        after: Seq,
-        limit: usize,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn sync(&mut self, from: ConnectionRef, op_id: OpId, after: Seq, limit: usize, ctx: &mut Context<Self>) {
         let committed = self.timeline.committed();
         if after >= committed {
             return self.answer_page(from, op_id, Vec::new(), committed, More::No);
@@ -73,7 +66,8 @@ impl Mailbox {
     }
 
     fn answer_page(&mut self, from: ConnectionRef, op_id: OpId, entries: Vec<Bytes>, head: Seq, more: More) {
-        let entries: Vec<wire::Entry> = entries.into_iter().filter_map(|entry| wire::Entry::decode(entry).ok()).collect();
+        let entries: Vec<wire::Entry> =
+            entries.into_iter().filter_map(|entry| wire::Entry::decode(entry).ok()).collect();
         let first = entries.iter().any(|entry| entry.seq == 1);
         let log_id = self.log_id().filter(|_| first);
         let page = wire::Page {
@@ -121,9 +115,16 @@ impl Mailbox {
         let full = newest.len() >= limit.rows || bytes_of(&newest) >= limit.bytes;
         if full || oldest <= first_of_all || first_kept <= first_of_all {
             let more = if oldest > first_of_all && !newest.is_empty() { More::Yes } else { More::No };
-            return self.answer_page(from, op_id, newest.into_iter().map(|(_, entry)| entry).collect(), committed, more);
+            return self.answer_page(
+                from,
+                op_id,
+                newest.into_iter().map(|(_, entry)| entry).collect(),
+                committed,
+                more,
+            );
         }
-        let older = Older { owner: self.uid.clone(), peer: uid.clone(), before: before.min(first_kept), settled, limit };
+        let older =
+            Older { owner: self.uid.clone(), peer: uid.clone(), before: before.min(first_kept), settled, limit };
         let read = older.read(self.parts.store.clone(), newest);
         ctx.spawn(read.into_actor(self).map(move |page, mailbox, ctx| {
             match page {
@@ -139,8 +140,13 @@ impl Mailbox {
 
     pub(super) fn conversations(&mut self, from: ConnectionRef, op_id: OpId, after: Seq, limit: usize) {
         let as_of = self.timeline.committed();
-        let mut all: Vec<(&Uid, &Conversation)> =
-            self.peers.map.iter().map(|(uid, peer)| (uid, &peer.settled)).filter(|(_, c)| c.h > 0 || c.blocked).collect();
+        let mut all: Vec<(&Uid, &Conversation)> = self
+            .peers
+            .map
+            .iter()
+            .map(|(uid, peer)| (uid, &peer.settled))
+            .filter(|(_, c)| c.h > 0 || c.blocked)
+            .collect();
         all.sort_by_key(|(uid, settled)| (std::cmp::Reverse(settled.last_seq), (*uid).clone()));
         let older = all.into_iter().filter(|(_, c)| after == Seq::ZERO || c.last_seq < after);
         let limit = page_limit(limit);
@@ -232,7 +238,9 @@ pub(super) fn read_rows_of_history(page: Page) -> Result<Vec<HistoryItem>, Store
 fn view(uid: &Uid, settled: &Conversation, as_of: Seq) -> wire::ConversationView {
     wire::ConversationView {
         conversation: Some(conversation_with(uid)),
-        last: Some(settled.last.clone()).filter(|last| !last.is_empty()).and_then(|last| wire::Entry::decode(last).ok()),
+        last: Some(settled.last.clone())
+            .filter(|last| !last.is_empty())
+            .and_then(|last| wire::Entry::decode(last).ok()),
         unread: settled.unread(),
         last_read: settled.last_read.get(),
         upto: as_of.get(),

@@ -83,9 +83,7 @@ impl Peers {
 
     /// Whether no peer is owed anything.
     pub(super) fn owe_nothing(&self) -> bool {
-        self.noting.is_empty()
-            && self.receipts_due.is_empty()
-            && self.map.values().all(|peer| peer.outbox.is_idle())
+        self.noting.is_empty() && self.receipts_due.is_empty() && self.map.values().all(|peer| peer.outbox.is_idle())
     }
 
     /// A committed row becomes visible.

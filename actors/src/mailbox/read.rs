@@ -14,7 +14,13 @@ use crate::port::link::{ConnectionRef, OpId};
 impl Mailbox {
     pub(super) fn read(&mut self, from: ConnectionRef, op_id: OpId, uid: &Uid, seq: Seq) {
         let Some(settled) = self.peers.get(uid).map(|peer| &peer.settled).filter(|settled| settled.h > 0) else {
-            return self.refuse(from, op_id, ErrorCode::NoSuchConversation, "there is no conversation with this user", 0);
+            return self.refuse(
+                from,
+                op_id,
+                ErrorCode::NoSuchConversation,
+                "there is no conversation with this user",
+                0,
+            );
         };
         let live_read = self.peers.get(uid).map_or(Seq::ZERO, |peer| peer.live.last_read);
         if seq.min(settled.last_seq) <= live_read {
@@ -49,8 +55,10 @@ pub(super) fn ok(seq: Seq) -> wire::server_frame::Body {
 pub(super) fn place_of(row: &InboxRow) -> Option<Place> {
     match row.body {
         RowBody::In { peer, .. } => Some(peer),
-        RowBody::Out { .. } | RowBody::Read { .. } | RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked => {
-            None
-        }
+        RowBody::Out { .. }
+        | RowBody::Read { .. }
+        | RowBody::Receipt { .. }
+        | RowBody::Blocked
+        | RowBody::Unblocked => None,
     }
 }

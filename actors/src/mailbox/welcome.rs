@@ -6,11 +6,7 @@ use tidings_schema::{
     wire,
 };
 
-use crate::{
-    limits::{ACK_DELAY_MS_MAX, ACK_ENTRIES_MAX, HEARTBEAT_MS, PAGE_ENTRIES_MAX, UNANSWERED_MAX},
-    port::link::ConnectionRef,
-    shard::ShardParts,
-};
+use crate::{port::link::ConnectionRef, shard::ShardParts};
 
 /// What a welcome says of the inbox.
 pub(crate) struct Facts {
@@ -37,16 +33,8 @@ pub(crate) fn frame(
         inbox_head: facts.head.get(),
         unread_total: facts.unread_total,
         server_time: parts.clock.now().get(),
-        limits: Some(wire::Limits {
-            body_bytes_max: parts.limits.body_bytes_max as u64,
-            frame_bytes_max: parts.limits.frame_bytes_max as u64,
-            heartbeat_ms_min: HEARTBEAT_MS.0,
-            heartbeat_ms_max: HEARTBEAT_MS.1,
-            ack_entries_max: ACK_ENTRIES_MAX,
-            ack_delay_ms_max: ACK_DELAY_MS_MAX,
-            unanswered_max: UNANSWERED_MAX as u64,
-            page_entries_max: PAGE_ENTRIES_MAX as u64,
-        }),
+        // The connection knows its own bounds.
+        limits: None,
         reset: facts.reset,
         resume_after: facts.resume_after.get(),
     }

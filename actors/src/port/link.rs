@@ -264,4 +264,7 @@ pub trait Link: Send + Sync + 'static {
 
     /// To a connection.
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>>;
+
+    /// This thread tells that connection nothing more.
+    fn forget(&self, connection: ConnectionRef);
 }

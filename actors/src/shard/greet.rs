@@ -89,20 +89,14 @@ impl Quiet {
         let checkpoint = record::MailboxCheckpoint::decode(checkpoint?).ok()?;
         let device = record::Device::decode(device?).ok()?;
         let log_id = LogId::from_wire(&head.log_id).ok()?;
-        let quiet = Self {
-            log_id,
-            head: Seq::new(head.seq),
-            unread_total: head.t,
-            acked_upto: Seq::new(device.cursor),
-        };
+        let quiet =
+            Self { log_id, head: Seq::new(head.seq), unread_total: head.t, acked_upto: Seq::new(device.cursor) };
         (checkpoint.upto == head.seq && quiet.is_where(attach)).then_some(quiet)
     }
 
     fn is_where(&self, attach: &Attach) -> bool {
         match attach.resume {
-            Some(resume) => {
-                resume.inbox == self.head && (resume.log_id.is_none() || resume.log_id == self.log_id)
-            }
+            Some(resume) => resume.inbox == self.head && (resume.log_id.is_none() || resume.log_id == self.log_id),
             None => self.acked_upto == self.head,
         }
     }

@@ -25,11 +25,11 @@ use tidings_schema::{
 };
 use tracing::{error, warn};
 
-pub use self::directory::{Directory, Registration};
 use self::directory::Route;
+pub use self::directory::{Directory, Registration};
 use crate::{
     appender::Appender,
-    limits::Limits,
+    limits::MailboxLimits,
     mailbox::{Mailbox, Work},
     offer::{Offer, offer},
     port::{
@@ -64,7 +64,7 @@ pub struct ShardParts {
     /// Who is where.
     pub directory: Rc<RefCell<Directory>>,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: MailboxLimits,
 }
 
 impl ShardParts {
@@ -118,7 +118,7 @@ impl Shard {
         store: Arc<dyn Store>,
         ownership: Arc<dyn Ownership>,
         clock: Arc<dyn Clock>,
-        limits: Limits,
+        limits: MailboxLimits,
     ) -> Self {
         let appender = Appender::new(id, store.clone(), ownership.clone());
         let directory = Rc::new(RefCell::new(Directory::default()));
@@ -198,7 +198,10 @@ impl Shard {
         let (from, may_be_marked) = (command.from, self.marks.may_be_marked(uid, &self.parts));
         match &command.op {
             Op::Attach(_) if !may_be_marked => self.greet(uid, work, ctx),
-            Op::Detach => self.parts.directory.borrow_mut().unregister(uid, from),
+            Op::Detach => {
+                self.parts.directory.borrow_mut().unregister(uid, from);
+                self.parts.link.forget(from);
+            }
             Op::Drained(_) => {}
             Op::Ack(seq) if self.parts.directory.borrow().has_acked(uid, from, *seq) => {}
             Op::Attach(_)
