@@ -1,4 +1,13 @@
-//! How tidings meets the world: stores, ownership, and what `main.rs` puts together.
+//! How tidings meets the world: transports, stores, HTTP and the command line, put together in `wiring.rs`.
 
+pub mod api;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod link;
 pub mod ownership;
 pub mod store;
+pub mod telemetry;
+pub mod transport;
+pub mod wiring;

@@ -1,0 +1,86 @@
+//! `tidings serve`: starts the server, prints one screen that says what to do next, and serves until it is told to stop.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::{
+    config::Config,
+    telemetry,
+    wiring::{self, EXIT_IO, Ended, Mode},
+};
+
+/// Arguments of `tidings serve`. Flags win over the environment, the environment over the file.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// Hand a token to everyone who asks; loopback only, never in production.
+    #[arg(long)]
+    pub dev: bool,
+    /// Data directory.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address for clients; operators get 127.0.0.1 and the next port.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Config file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Runs the server.
+///
+/// # Errors
+/// When it cannot start; the text says what to do.
+pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start_logs();
+    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut config = Config::read(args.config.as_deref(), env)?;
+    if let Some(data) = args.data {
+        config.store.dir = data;
+    }
+    if let Some(listen) = args.listen {
+        config.listen.address = listen;
+    }
+    let mode = if args.dev { Mode::Dev } else { Mode::Keyed };
+    let ended = actix_rt::System::new().block_on(async move {
+        let dir = config.store.dir.clone();
+        let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
+        println!("{}", screen(running.addr, running.admin_addr, &dir, mode));
+        let asked = stop_signal().context("signals cannot be listened to")?;
+        running.serve(asked).await.context("a listener failed")
+    })?;
+    Ok(match ended {
+        Ended::Asked => ExitCode::SUCCESS,
+        Ended::StoreFailed => ExitCode::from(EXIT_IO),
+    })
+}
+
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// What a new user needs to know, on one screen; also the start page.
+fn screen(addr: SocketAddr, admin: SocketAddr, dir: &std::path::Path, mode: Mode) -> String {
+    let dir = dir.display();
+    let server = if addr.port() == crate::config::DEFAULT_PORT { String::new() } else { format!(" --server ws://{addr}/v1/ws") };
+    let head = format!(
+        "tidings {version} is ready\n\n  clients    ws://{addr}/v1/ws\n  health     http://{addr}/healthz   http://{addr}/readyz\n  metrics    http://{admin}/metrics\n  data       {dir}\n",
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    match mode {
+        Mode::Dev => format!(
+            "{head}\n  *** DEV MODE: everyone who can connect gets a token for any user (http://{addr}/dev/token/UID). ***\n  *** Never run this in production.                                                     ***\n\nTry, each in a terminal of its own:\n\n  tidings chat --as alice{server}\n  tidings chat --as bob{server}\n  tidings send --as alice --to bob \"hello\"{server}\n\nThen kill -9 the server and start it again: nothing is missing, nothing is twice.\n(From a checkout, `tidings` is target/release/tidings.)\n"
+        ),
+        Mode::Keyed => format!(
+            "{head}\nTokens are signed by your own user centre with the key this server was given; for a test:\n\n  tidings token alice --key FILE\n"
+        ),
+    }
+}

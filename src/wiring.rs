@@ -1,0 +1,262 @@
+//! Puts the parts together: the only file that knows all of them.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix::{Actor, Arbiter};
+use tidings_actors::{
+    port::{clock::Clock, edge::Registry, link::Link, ownership::Ownership, store::Store},
+    shard::Shard,
+};
+use tidings_schema::id::{Epoch, ShardCount};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::{
+    api::{
+        admin,
+        public::{Public, Readiness},
+    },
+    auth::{AuthError, JwtTokens},
+    clock::SystemClock,
+    config::Config,
+    link::local::LocalLink,
+    ownership::single::SingleOwner,
+    store::embedded::{EmbeddedStore, Health, OpenError, OpenOptions},
+    telemetry,
+    transport::listener::{self, Edge, EdgeConfig, EdgeParts},
+};
+
+/// How long clients get to leave when the server stops.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// Clients come back between this and twice this after a stop.
+const RECONNECT_AFTER_MS: u64 = 1_000;
+
+/// Exit code for an I/O error, as in BSD's `sysexits.h`: the supervisor starts the process again.
+pub const EXIT_IO: u8 = 74;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// No key, or a key that is not one.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// An address cannot be listened on.
+    #[error("{addr} cannot be listened on: {source}")]
+    Listen {
+        /// Which address.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Metrics were started twice in one process.
+    #[error("metrics cannot be started: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// Nothing says who may connect.
+    #[error("no key for tokens: set auth.key_file or TIDINGS_AUTH_SECRET (32 bytes or more), or use --dev on loopback")]
+    NoKey,
+    /// Checked with the config; said again where it is used.
+    #[error("node.shards must be at least 1")]
+    NoShards,
+    /// Dev mode hands tokens to everyone who can connect.
+    #[error("--dev serves loopback only, {0} is not: give it a key and leave --dev out")]
+    DevNotLoopback(SocketAddr),
+}
+
+/// Whether anyone gets a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Tokens come from the app's own user centre.
+    Keyed,
+    /// The server makes its own key and hands tokens to whoever asks.
+    Dev,
+}
+
+/// A running server.
+pub struct Running {
+    /// Where clients connect.
+    pub addr: SocketAddr,
+    /// Where operators look.
+    pub admin_addr: SocketAddr,
+    edge: Edge,
+    admin: actix_web::dev::Server,
+    store: Arc<EmbeddedStore>,
+    readiness: watch::Sender<Readiness>,
+    shard_threads: Vec<Arbiter>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// The store failed; start it again.
+    StoreFailed,
+}
+
+/// Starts everything. `page` makes the start page from both addresses.
+///
+/// # Errors
+/// [`StartError`]; its text says what to do.
+pub fn start(
+    config: &Config,
+    mode: Mode,
+    page: impl FnOnce(SocketAddr, SocketAddr) -> String,
+) -> Result<Running, StartError> {
+    let listen = config.listen.address;
+    if mode == Mode::Dev && !listen.ip().is_loopback() {
+        return Err(StartError::DevNotLoopback(listen));
+    }
+    let metrics = telemetry::start_metrics()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let (store, epoch) = open_store(config, clock.clone())?;
+    let tokens = Arc::new(tokens(config, mode)?);
+    let shards = ShardCount::new(config.node.shards).ok_or(StartError::NoShards)?;
+    let link = Arc::new(LocalLink::default());
+    let ownership: Arc<dyn Ownership> = Arc::new(SingleOwner::new(epoch));
+    let shard_threads = start_shards(config, shards, &link, &store, &ownership, &clock);
+    let (readiness, ready) = watch::channel(Readiness::Not("starting"));
+
+    let admin_listen = admin_address(config);
+    let (admin, admin_addr) =
+        admin::serve(admin_listen, metrics.clone()).map_err(|source| StartError::Listen { addr: admin_listen, source })?;
+    let public = Public {
+        page: Arc::default(),
+        readiness: ready,
+        dev_tokens: (mode == Mode::Dev).then(|| tokens.clone()),
+        clock: clock.clone(),
+    };
+    let start_page = public.page.clone();
+    let parts = EdgeParts {
+        link: link.clone() as Arc<dyn Link>,
+        tokens,
+        clock,
+        registry: link as Arc<dyn Registry>,
+        shards,
+        limits: config.connection_limits(),
+    };
+    let routes = move |http: &mut actix_web::web::ServiceConfig| public.clone().routes(http);
+    let edge = listener::serve(&edge_config(config), parts, routes)
+        .map_err(|source| StartError::Listen { addr: listen, source })?;
+    // Set once: this is the only place that does.
+    let _set = start_page.set(page(edge.addr, admin_addr));
+    actix_rt::spawn(telemetry::keep_up(metrics));
+    let addr = edge.addr;
+    Ok(Running { addr, admin_addr, edge, admin, store, readiness, shard_threads })
+}
+
+impl Running {
+    /// Serves until `asked` resolves or the store fails; then lets clients go, and everything durable be.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn serve(self, asked: impl Future<Output = ()>) -> io::Result<Ended> {
+        let Self { edge, admin, store, readiness, shard_threads, .. } = self;
+        let Edge { server, farewell, .. } = edge;
+        let handle = server.handle();
+        let (edge_ends, admin_handle) = (actix_rt::spawn(server), admin.handle());
+        actix_rt::spawn(admin);
+        let health = actix_rt::spawn(follow(store.health(), readiness.clone()));
+        let ended = tokio::select! {
+            () = asked => Ended::Asked,
+            () = store.fatal() => Ended::StoreFailed,
+        };
+        health.abort();
+        info!(?ended, "server stops");
+        readiness.send_replace(Readiness::Not("stopping"));
+        farewell.drain(RECONNECT_AFTER_MS, DRAIN_PATIENCE).await;
+        handle.stop(true).await;
+        admin_handle.stop(false).await;
+        for thread in shard_threads {
+            thread.stop();
+        }
+        edge_ends.await.map_err(io::Error::other)??;
+        Ok(ended)
+    }
+}
+
+/// Readiness follows the store.
+async fn follow(mut health: watch::Receiver<Health>, readiness: watch::Sender<Readiness>) {
+    loop {
+        let now = match *health.borrow_and_update() {
+            Health::Ready => Readiness::Ready,
+            Health::DiskFull => Readiness::Not("disk is nearly full"),
+            Health::Failed => Readiness::Not("store failed"),
+        };
+        readiness.send_replace(now);
+        if health.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Arc<EmbeddedStore>, Epoch), StartError> {
+    let shards = ShardCount::new(config.node.shards).ok_or(StartError::NoShards)?;
+    let options = OpenOptions {
+        dir: config.store.dir.clone(),
+        shards,
+        disk_reserve_mb: config.store.disk_reserve_mb,
+        cache_mb: config.store.cache_mb,
+        memtable_mb: config.store.memtable_mb,
+        clock,
+    };
+    let (store, epoch) = EmbeddedStore::open(options)?;
+    if let Some(torn) = store.torn_tail() {
+        warn!(?torn, "the last write before the crash was not complete, it was cut off; nothing that was acked is lost");
+    }
+    Ok((store, epoch))
+}
+
+/// The key of tokens: the operator's, or in dev mode one that the data directory keeps.
+fn tokens(config: &Config, mode: Mode) -> Result<JwtTokens, StartError> {
+    match (mode, &config.auth.key_file, std::env::var("TIDINGS_AUTH_SECRET")) {
+        (Mode::Dev, ..) => Ok(JwtTokens::dev(&config.store.dir)?),
+        (Mode::Keyed, Some(file), _) => Ok(JwtTokens::from_file(file)?),
+        (Mode::Keyed, None, Ok(secret)) => Ok(JwtTokens::from_secret(secret.as_bytes())?),
+        (Mode::Keyed, None, Err(_)) => Err(StartError::NoKey),
+    }
+}
+
+/// Starts every shard, shard s on thread s % threads, and makes them reachable.
+fn start_shards(
+    config: &Config,
+    shards: ShardCount,
+    link: &Arc<LocalLink>,
+    store: &Arc<EmbeddedStore>,
+    ownership: &Arc<dyn Ownership>,
+    clock: &Arc<dyn Clock>,
+) -> Vec<Arbiter> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if config.node.shard_threads == 0 { (cores / 2).max(1) } else { config.node.shard_threads };
+    let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
+    let addresses = shards.iter().map(|id| {
+        let arbiter = &arbiters[usize::from(id.get()) % threads];
+        let (link, store) = (link.clone() as Arc<dyn Link>, store.clone() as Arc<dyn Store>);
+        let (ownership, clock, limits) = (ownership.clone(), clock.clone(), config.mailbox_limits());
+        Shard::start_in_arbiter(&arbiter.handle(), move |_| Shard::new(id, shards, link, store, ownership, clock, limits))
+    });
+    link.set_shards(addresses.collect());
+    arbiters
+}
+
+fn admin_address(config: &Config) -> SocketAddr {
+    let port = match config.listen.address.port() {
+        // The system chooses both.
+        0 => 0,
+        port => port.saturating_add(1),
+    };
+    config.listen.admin.unwrap_or(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+fn edge_config(config: &Config) -> EdgeConfig {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    EdgeConfig {
+        listen: config.listen.address,
+        workers: if config.listen.workers == 0 { cores } else { config.listen.workers },
+        behind_proxy: config.listen.behind_proxy,
+        census: config.census_limits(),
+        out_bytes_max: config.listen.out_mb * 1024 * 1024,
+    }
+}
