@@ -1,0 +1,177 @@
+//! Tokens: JSON Web Tokens signed with HS256 by whoever knows the secret, usually the app's own user centre.
+//!
+//! `sub` is the user, `exp` the end of validity, `dev` (optional) the one device the token is good for. Every other
+//! algorithm is refused, `none` first of all. Users that begin with `@` are the system's and get no token.
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
+use serde::{Deserialize, Serialize};
+use tidings_actors::port::token::{Claims, TokenError, Tokens};
+use tidings_schema::id::{DeviceId, Millis, Uid};
+
+/// Shortest secret in bytes: as long as the hash (RFC 7518, 3.2).
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// Longest token that is looked at, in bytes.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Why there are no tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// The secret can be guessed.
+    #[error("the token secret has {0} bytes, it needs at least {SECRET_BYTES_MIN}: generate one with `openssl rand -hex 32`")]
+    SecretTooShort(usize),
+    /// Users that begin with `@` are the system's.
+    #[error("users that begin with `@` get no token")]
+    SystemUser,
+    /// The token could not be written.
+    #[error("the token could not be signed")]
+    Signing,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Payload {
+    sub: String,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev: Option<String>,
+}
+
+/// Checks and mints tokens with one secret.
+pub struct JwtTokens {
+    decoding: DecodingKey,
+    encoding: EncodingKey,
+    validation: Validation,
+}
+
+impl JwtTokens {
+    /// Tokens signed with `secret`; surrounding white space does not count, so that a key file may end in a new line.
+    ///
+    /// # Errors
+    /// [`AuthError::SecretTooShort`].
+    pub fn from_secret(secret: &[u8]) -> Result<Self, AuthError> {
+        let secret = secret.trim_ascii();
+        if secret.len() < SECRET_BYTES_MIN {
+            return Err(AuthError::SecretTooShort(secret.len()));
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_required_spec_claims(&["exp", "sub"]);
+        // The library would read a clock of its own; time is an argument here.
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        Ok(Self {
+            decoding: DecodingKey::from_secret(secret),
+            encoding: EncodingKey::from_secret(secret),
+            validation,
+        })
+    }
+
+    /// A token for `uid` that is valid until `expires`; for one device, or for any.
+    ///
+    /// # Errors
+    /// [`AuthError::SystemUser`]; [`AuthError::Signing`] should not happen.
+    pub fn mint(&self, uid: &Uid, device: Option<&DeviceId>, expires: Millis) -> Result<String, AuthError> {
+        if uid.is_system() {
+            return Err(AuthError::SystemUser);
+        }
+        let payload = Payload {
+            sub: uid.as_str().to_owned(),
+            exp: expires.get() / 1_000,
+            dev: device.map(|device| device.as_str().to_owned()),
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &payload, &self.encoding).map_err(|_| AuthError::Signing)
+    }
+}
+
+impl Tokens for JwtTokens {
+    fn verify(&self, token: &str, now: Millis) -> Result<Claims, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::Invalid);
+        }
+        let data = jsonwebtoken::decode::<Payload>(token, &self.decoding, &self.validation);
+        let payload = data.map_err(|why| refusal(why.kind()))?.claims;
+        let uid: Uid = payload.sub.parse().map_err(|_| TokenError::Invalid)?;
+        if uid.is_system() {
+            return Err(TokenError::Invalid);
+        }
+        let device = payload.dev.map(|device| device.parse()).transpose().map_err(|_| TokenError::Invalid)?;
+        let expires = Millis::new(payload.exp.saturating_mul(1_000));
+        if expires <= now {
+            return Err(TokenError::Expired);
+        }
+        Ok(Claims { uid, device, expires })
+    }
+}
+
+fn refusal(why: &ErrorKind) -> TokenError {
+    match why {
+        ErrorKind::ExpiredSignature => TokenError::Expired,
+        _ => TokenError::Invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::*;
+
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+    const NOW: Millis = Millis::new(1_764_000_000_000);
+
+    fn tokens() -> JwtTokens {
+        JwtTokens::from_secret(SECRET).unwrap()
+    }
+
+    fn signed(alg: Algorithm, payload: &serde_json::Value, secret: &[u8]) -> String {
+        jsonwebtoken::encode(&Header::new(alg), payload, &EncodingKey::from_secret(secret)).unwrap()
+    }
+
+    fn exp() -> u64 {
+        NOW.get() / 1_000 + 60
+    }
+
+    #[test]
+    fn a_minted_token_names_its_user_and_device_until_it_expires() {
+        let (uid, device): (Uid, DeviceId) = ("alice".parse().unwrap(), "web-1".parse().unwrap());
+        let token = tokens().mint(&uid, Some(&device), NOW.plus(60_000)).unwrap();
+        let claims = tokens().verify(&token, NOW).unwrap();
+        assert_eq!((claims.uid, claims.device), (uid, Some(device)));
+        assert_eq!(tokens().verify(&token, NOW.plus(60_000)), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn a_forged_token_and_any_other_algorithm_are_refused() {
+        let payload = serde_json::json!({"sub": "alice", "exp": exp()});
+        assert!(tokens().verify(&signed(Algorithm::HS256, &payload, SECRET), NOW).is_ok());
+        let forged = signed(Algorithm::HS256, &payload, b"another secret of enough bytes!!");
+        let none = format!(
+            "{}.{}.",
+            BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#),
+            BASE64_URL_SAFE_NO_PAD.encode(payload.to_string()),
+        );
+        for bad in [forged, signed(Algorithm::HS384, &payload, SECRET), none, String::new(), "a.b.c".into()] {
+            assert_eq!(tokens().verify(&bad, NOW), Err(TokenError::Invalid), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_without_end_or_without_a_users_id_is_refused() {
+        for payload in [
+            serde_json::json!({"sub": "alice"}),
+            serde_json::json!({"exp": exp()}),
+            serde_json::json!({"sub": "@system", "exp": exp()}),
+            serde_json::json!({"sub": "a b", "exp": exp()}),
+            serde_json::json!({"sub": "alice", "exp": exp(), "dev": ""}),
+        ] {
+            let token = signed(Algorithm::HS256, &payload, SECRET);
+            assert_eq!(tokens().verify(&token, NOW), Err(TokenError::Invalid), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_with_advice() {
+        let why = JwtTokens::from_secret(b"secret\n").err().unwrap();
+        assert_eq!(why, AuthError::SecretTooShort(6));
+        assert!(why.to_string().contains("openssl rand"));
+    }
+}

@@ -1,0 +1,64 @@
+//! The writing end of a WebSocket: the only writer of its socket.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tidings_actors::port::edge::{CloseReason, Encoding, Outlet, Progress, Written};
+
+use super::{
+    codec,
+    socket::{Socket, State},
+};
+use crate::transport::out_queue::{Class, Flushed};
+
+impl Outlet for Socket {
+    fn offer(&self, payload: Bytes) -> Written {
+        if self.state.get() != State::Open {
+            return Written::Closed;
+        }
+        let opcode = match self.encoding.get() {
+            Some(Encoding::Json) => codec::TEXT,
+            Some(Encoding::Protobuf) | None => codec::BINARY,
+        };
+        let header = codec::header(opcode, payload.len());
+        let mut out = self.out.borrow_mut();
+        if !out.has_room(payload.len() + usize::from(header.len)) {
+            return Written::Full;
+        }
+        out.push(header, payload, Class::Frame);
+        Written::Taken
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.out.borrow().bytes()
+    }
+
+    fn progress(&self) -> Progress {
+        self.out.borrow().progress()
+    }
+
+    fn close(&self, reason: CloseReason) {
+        Socket::close(self, reason);
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.state.get() {
+                State::Open | State::Closing => {}
+                State::Said | State::Broken => return Poll::Ready(()),
+            }
+            let flushed = self.out.borrow_mut().flush(|slices| self.stream.try_write_vectored(slices));
+            match flushed {
+                Ok(Flushed::All) if self.state.get() == State::Closing => self.close_said(),
+                // The owner polls again in the turn in which it offers more.
+                Ok(Flushed::All) => return Poll::Pending,
+                Ok(Flushed::Blocked) => {
+                    if ready!(self.stream.poll_write_ready(cx)).is_err() {
+                        self.break_off();
+                    }
+                }
+                Err(_) => self.break_off(),
+            }
+        }
+    }
+}
