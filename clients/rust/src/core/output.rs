@@ -176,6 +176,8 @@ pub enum StopReason {
     Unauthorized(String),
     /// The server asked not to come back.
     Dismissed,
+    /// What must survive cannot be kept (disk full, queue damaged).
+    NotKept(String),
     /// This client and the server do not understand each other.
     Protocol(String),
 }
