@@ -128,7 +128,7 @@ impl Driver {
             let _ = self.events.send((self.life, Event::Connection(stopped))).await;
         }
         if let Link::Up(mut socket) = self.link {
-            let _ = timeout(WRITE_WITHIN, socket.close(None)).await;
+            let _ = timeout(WRITE_WITHIN, SinkExt::close(&mut *socket)).await;
         }
     }
 
@@ -330,7 +330,7 @@ impl Driver {
 
     fn hang_up(&mut self) {
         if let Link::Up(socket) = &mut self.link {
-            let _ = socket.close(None).now_or_never();
+            let _ = SinkExt::close(&mut **socket).now_or_never();
         }
         self.link = Link::Down;
     }

@@ -27,7 +27,7 @@ use self::{
     outgoing::Outgoing,
 };
 pub use self::{
-    in_memory::InMemory,
+    in_memory::{InMemory, Link},
     inbox::Place,
     outgoing::{BURST_MAX, PENDING_MAX},
     output::{BlockState, Change, ConnectionState, Event, Message, Output, Refused, RequestError, Sent, StopReason},
