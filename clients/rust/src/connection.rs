@@ -1,0 +1,285 @@
+//! What an app holds: a handle to send and ask with, and the stream of events.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tidings_schema::{
+    id::{MessageId, Seq, Uid},
+    wire::{self, client_frame::Op, server_frame::Body},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    core::{Draft, Event, Refused, RequestError, SendError, Sent, conversation_with},
+    driver::Driver,
+    queue::{DurableQueue, QueueError},
+    token::TokenSource,
+};
+
+/// Commands of the app that wait for the client's task; more wait in the caller.
+const COMMANDS_MAX: usize = 256;
+/// Events the app has not taken. When full the client stops reading its connection, so that the server slows down.
+const EVENTS_MAX: usize = 1_024;
+/// Bits of [`Taken`] that hold a seq; those above count lives of the inbox.
+const SEQ_BITS: u32 = 48;
+
+/// How frames are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Binary frames.
+    #[default]
+    Protobuf,
+    /// Text frames.
+    Json,
+}
+
+/// When an entry counts as applied: then the place moves and the server is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acks {
+    /// When the app asks for the event after it.
+    #[default]
+    Auto,
+    /// When the app calls [`Client::applied`], after it has kept what it wants to keep.
+    ByApp,
+}
+
+/// Everything a client needs.
+pub struct Config {
+    /// `ws://host:port/v1/ws`.
+    pub url: String,
+    /// Who the user is.
+    pub token: TokenSource,
+    /// Stable for this device, unique among the user's; `None` when the token names it.
+    pub device_id: Option<String>,
+    /// What it runs on, for operators.
+    pub platform: String,
+    /// How frames are written.
+    pub encoding: Encoding,
+    /// What survives a restart of the app.
+    pub queue: Box<dyn DurableQueue>,
+    /// When an entry counts as applied.
+    pub acks: Acks,
+}
+
+impl Config {
+    /// Protobuf, automatic acks, and a queue that keeps nothing beyond the process.
+    #[must_use]
+    pub fn new(url: impl Into<String>, token: TokenSource, device_id: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token,
+            device_id: Some(device_id.into()),
+            platform: "rust".into(),
+            encoding: Encoding::default(),
+            queue: Box::new(crate::queue::MemoryQueue),
+            acks: Acks::default(),
+        }
+    }
+}
+
+/// Why the client could not take something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// It was not taken, for this reason.
+    #[error(transparent)]
+    Refused(#[from] SendError),
+    /// The client ended: closed by the app, or its queue failed.
+    #[error("the client has ended")]
+    Ended,
+}
+
+/// What became of a message in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server keeps it.
+    Sent(Sent),
+    /// It will never be accepted.
+    Refused(Refused),
+    /// The client ended first; a durable queue sends it at the next start.
+    Ended,
+}
+
+/// A message that is in the durable queue.
+#[derive(Debug)]
+pub struct Sending {
+    message_id: MessageId,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+impl Sending {
+    /// Its id, for ever.
+    #[must_use]
+    pub fn message_id(&self) -> MessageId {
+        self.message_id
+    }
+
+    /// Waits for what becomes of it, over reconnects, without a limit of time. Dropping this changes nothing.
+    pub async fn outcome(self) -> Outcome {
+        self.outcome.await.unwrap_or(Outcome::Ended)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Send { draft: Draft, taken: oneshot::Sender<Result<MessageId, SendError>>, outcome: oneshot::Sender<Outcome> },
+    Read { peer: Uid, seq: Seq },
+    Request { op: Op, answer: oneshot::Sender<Result<Body, RequestError>> },
+    Applied(Seq),
+    Close,
+}
+
+/// Highest seq the app has taken, and in which life of the inbox.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(AtomicU64);
+
+impl Taken {
+    fn note(&self, life: u16, seq: Seq) {
+        self.0.store(u64::from(life) << SEQ_BITS | (seq.get() & ((1 << SEQ_BITS) - 1)), Ordering::Release);
+    }
+
+    /// The seq taken in `life`; `None` while nothing of it was.
+    pub(crate) fn in_life(&self, life: u16) -> Option<Seq> {
+        let taken = self.0.load(Ordering::Acquire);
+        (taken >> SEQ_BITS == u64::from(life)).then(|| Seq::new(taken & ((1 << SEQ_BITS) - 1)))
+    }
+}
+
+/// The stream of events; bounded, so take them.
+#[derive(Debug)]
+pub struct Events {
+    events: mpsc::Receiver<(u16, Event)>,
+    taken: Arc<Taken>,
+    last: Option<(u16, Seq)>,
+}
+
+impl Events {
+    /// The next event; with [`Acks::Auto`] this also says that the one before is applied. `None` when the client ended.
+    /// Safe to drop halfway.
+    pub async fn next(&mut self) -> Option<Event> {
+        if let Some((life, seq)) = self.last.take() {
+            self.taken.note(life, seq);
+        }
+        let (life, event) = self.events.recv().await?;
+        self.last = event.seq().map(|seq| (life, seq));
+        Some(event)
+    }
+}
+
+/// A running client. Clones share it; it ends when all are gone, or on [`close`](Self::close).
+#[derive(Clone, Debug)]
+pub struct Client {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Client {
+    /// Loads the queue and starts the client's task on the current tokio runtime. It connects, and reconnects, by itself.
+    ///
+    /// # Errors
+    /// [`QueueError`] when what was kept cannot be read.
+    pub fn connect(config: Config) -> Result<(Self, Events), QueueError> {
+        let (commands, from_app) = mpsc::channel(COMMANDS_MAX);
+        let (to_app, events) = mpsc::channel(EVENTS_MAX);
+        let taken = Arc::new(Taken::default());
+        let driver = Driver::new(config, from_app, to_app, Arc::clone(&taken))?;
+        tokio::spawn(driver.run());
+        Ok((Self { commands }, Events { events, taken, last: None }))
+    }
+
+    /// Puts a message into the durable queue and returns when it is kept there.
+    ///
+    /// # Errors
+    /// [`ClientError`]: it was not kept.
+    pub async fn send(&self, draft: Draft) -> Result<Sending, ClientError> {
+        let (taken, was_taken) = oneshot::channel();
+        let (outcome, outcome_rx) = oneshot::channel();
+        self.command(Command::Send { draft, taken, outcome }).await?;
+        let message_id = was_taken.await.map_err(|_| ClientError::Ended)??;
+        Ok(Sending { message_id, outcome: outcome_rx })
+    }
+
+    /// Moves the read marker; repeated until the server has it.
+    ///
+    /// # Errors
+    /// [`ClientError::Ended`].
+    pub async fn read(&self, peer: &Uid, seq: Seq) -> Result<(), ClientError> {
+        self.command(Command::Read { peer: peer.clone(), seq }).await
+    }
+
+    /// With [`Acks::ByApp`]: everything up to `seq` is applied and kept.
+    ///
+    /// # Errors
+    /// [`ClientError::Ended`].
+    pub async fn applied(&self, seq: Seq) -> Result<(), ClientError> {
+        self.command(Command::Applied(seq)).await
+    }
+
+    /// Messages with `peer` before a seq (0: the newest), newest first.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn history(&self, peer: &Uid, before: Seq, limit: u32) -> Result<wire::Page, RequestError> {
+        let conversation = Some(conversation_with(peer.as_str()));
+        let op = Op::History(wire::History { conversation, before: before.get(), limit });
+        match self.request(op).await? {
+            Body::Page(page) => Ok(page),
+            _ => Err(RequestError::Unexpected),
+        }
+    }
+
+    /// Recent conversations, newest first; `after` is the last seq of the last one of the page before (0: from the start).
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn conversations(&self, after: Seq, limit: u32) -> Result<wire::Conversations, RequestError> {
+        match self.request(Op::Conversations(wire::ListConversations { after: after.get(), limit })).await? {
+            Body::Conversations(list) => Ok(list),
+            _ => Err(RequestError::Unexpected),
+        }
+    }
+
+    /// Blocks a peer; the seq of the entry, 0 when it was blocked already.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn block(&self, peer: &Uid) -> Result<Seq, RequestError> {
+        self.ok(Op::Block(wire::Block { uid: peer.to_string() })).await
+    }
+
+    /// Takes a block back; the seq of the entry, 0 when there was none.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn unblock(&self, peer: &Uid) -> Result<Seq, RequestError> {
+        self.ok(Op::Unblock(wire::Unblock { uid: peer.to_string() })).await
+    }
+
+    /// Any operation that has an answer.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn request(&self, op: Op) -> Result<Body, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Request { op, answer }).await.map_err(|_| RequestError::Disconnected)?;
+        answered.await.unwrap_or(Err(RequestError::Disconnected))
+    }
+
+    /// Ends the client; what waits in a durable queue stays there.
+    pub async fn close(&self) {
+        if self.commands.send(Command::Close).await.is_ok() {
+            self.commands.closed().await;
+        }
+    }
+
+    async fn ok(&self, op: Op) -> Result<Seq, RequestError> {
+        match self.request(op).await? {
+            Body::Ok(ok) => Ok(Seq::new(ok.seq)),
+            _ => Err(RequestError::Unexpected),
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<(), ClientError> {
+        self.commands.send(command).await.map_err(|_| ClientError::Ended)
+    }
+}

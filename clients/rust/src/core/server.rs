@@ -1,0 +1,305 @@
+//! What the core does with each frame of the server.
+
+use std::collections::BTreeMap;
+
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::{LogId, MessageId, Millis, Seq},
+    wire::{self, client_frame::Op, entry, server_frame::Body},
+};
+
+use super::{
+    Asked, BlockState, Change, ConnectionState, Core, Event, Message, Output, PULL_AGAIN_MS, Phase, Refused,
+    RequestError, Sent, StopReason,
+    inbox::{Turn, peer_of},
+    output::may_retry,
+};
+
+/// Close code: a newer connection of this device took over.
+pub(super) const CLOSE_REPLACED: u16 = 4001;
+/// Pulls in a row that bring nothing although the head is higher; then a new connection lets the server decide.
+const FRUITLESS_PULLS_MAX: u32 = 3;
+
+impl Core {
+    /// A frame arrived.
+    pub fn frame(&mut self, frame: wire::ServerFrame, now: Millis) {
+        if matches!(self.phase, Phase::Waiting { .. } | Phase::Connecting | Phase::Stopped) {
+            return;
+        }
+        match frame.body {
+            Some(Body::Welcome(welcome)) => self.welcomed(welcome, now),
+            Some(Body::Error(error)) => self.refused(frame.re, error, now),
+            Some(Body::Pong(pong)) => self.ponged(&pong, now),
+            Some(Body::GoAway(go_away)) => self.sent_away(&go_away),
+            Some(Body::SendAck(ack)) => self.acked(&ack, now),
+            Some(Body::Entries(entries)) => self.pushed(entries, now),
+            Some(body @ (Body::Ok(_) | Body::Page(_) | Body::Conversations(_))) => self.answered(frame.re, body, now),
+            // A push of a later version.
+            None => {}
+        }
+    }
+
+    fn welcomed(&mut self, welcome: wire::Welcome, now: Millis) {
+        if !matches!(self.phase, Phase::Greeting { .. }) {
+            return;
+        }
+        let local = i64::try_from(now.get()).unwrap_or(i64::MAX);
+        self.clock_ahead_ms = i64::try_from(welcome.server_time).unwrap_or(local).saturating_sub(local);
+        self.limits = welcome.limits.unwrap_or_default();
+        self.uid = welcome.uid;
+        self.backoff.live(now);
+        self.heartbeat.start(self.limits.heartbeat_ms_min, self.limits.heartbeat_ms_max, now);
+        self.token_expired = false;
+        self.fruitless_pulls = 0;
+        let log_id = LogId::from_wire(&welcome.log_id).ok().flatten();
+        let other_life = self.inbox.log_id.is_some() && log_id.is_some() && self.inbox.log_id != log_id;
+        if welcome.reset.is_some() || (other_life && self.inbox.known) {
+            self.inbox.log_id = log_id;
+            self.phase = Phase::Resetting { found: Vec::new(), as_of: None };
+            self.ask_listing();
+        } else {
+            self.settle_in(log_id, Seq::new(welcome.resume_after));
+            self.live(welcome.unread_total, now);
+        }
+        self.tick(now);
+    }
+
+    fn settle_in(&mut self, log_id: Option<LogId>, resume_after: Seq) {
+        if !self.inbox.known {
+            self.inbox.start_at(log_id, resume_after, BTreeMap::new());
+            self.outputs.push_back(Output::Persist(Change::Place(self.inbox.place())));
+        }
+        self.inbox.log_id = self.inbox.log_id.or(log_id);
+    }
+
+    fn live(&mut self, unread_total: u64, now: Millis) {
+        self.phase = Phase::Live;
+        self.event(Event::Connection(ConnectionState::Live { uid: self.uid.clone(), unread_total }));
+        if let Some(seq) = self.inbox.ack_again() {
+            self.write(0, Op::Ack(wire::Ack { inbox: seq.get() }));
+        }
+        self.write_sends(now);
+        self.write_markers();
+    }
+
+    fn ponged(&mut self, pong: &wire::Pong, now: Millis) {
+        self.heartbeat.pong();
+        if matches!(self.phase, Phase::Live) && Seq::new(pong.inbox_head) > self.inbox.received {
+            self.pull(now);
+        }
+    }
+
+    fn sent_away(&mut self, go_away: &wire::GoAway) {
+        if go_away.reason() == wire::GoAwayReason::Replaced {
+            self.stop(StopReason::Replaced);
+        } else if go_away.reconnect_after_ms == 0 {
+            self.stop(StopReason::Dismissed);
+        } else {
+            self.asked_to_wait_ms = go_away.reconnect_after_ms;
+        }
+    }
+
+    fn acked(&mut self, ack: &wire::SendAck, now: Millis) {
+        if let Ok(message_id) = ack.message_id.parse::<MessageId>() {
+            self.in_log(Sent { message_id, seq: Seq::new(ack.seq), time: ack.time });
+        }
+        self.write_sends(now);
+    }
+
+    /// The server keeps it. Told once, whether an ack or the entry itself says so first.
+    fn in_log(&mut self, sent: Sent) {
+        if self.outgoing.done(sent.message_id).is_some() {
+            self.outputs.push_back(Output::Persist(Change::Remove(sent.message_id)));
+            self.event(Event::Sent(sent));
+        }
+    }
+
+    fn refused(&mut self, re: u64, error: wire::Error, now: Millis) {
+        if let Some(message_id) = self.outgoing.message_of(re) {
+            return self.send_refused(re, message_id, error, now);
+        }
+        if matches!(self.phase, Phase::Greeting { .. }) || re == 0 {
+            return self.connection_refused(error, now);
+        }
+        match self.asked.remove(&re) {
+            Some(Asked::App { request, .. }) => {
+                let refused = RequestError::Refused { code: error.code, text: error.text };
+                self.answer(request, Err(refused));
+            }
+            Some(Asked::Pull { .. } | Asked::Listing) => {
+                self.pull_at = Some(now.plus(error.retry_after_ms.max(PULL_AGAIN_MS)));
+            }
+            Some(Asked::Read { peer, seq }) => self.marker_refused(&peer, seq, error.code),
+            None => {}
+        }
+    }
+
+    fn send_refused(&mut self, re: u64, message_id: MessageId, error: wire::Error, now: Millis) {
+        if may_retry(error.code) {
+            self.outgoing.refused(re, error.retry_after_ms, now);
+        } else if self.outgoing.done(message_id).is_some() {
+            self.outputs.push_back(Output::Persist(Change::Remove(message_id)));
+            self.event(Event::Refused(Refused { message_id, code: error.code, text: error.text }));
+        }
+        self.write_sends(now);
+    }
+
+    /// An error about the connection itself: the code says whether to come back.
+    fn connection_refused(&mut self, error: wire::Error, now: Millis) {
+        let code = ErrorCode::from_number(error.code);
+        if code == Some(ErrorCode::TokenExpired) && !self.token_expired {
+            // The next attempt asks for a fresh token; if that is expired too, it is over.
+            self.token_expired = true;
+            return self.give_up(now);
+        }
+        if matches!(code, Some(ErrorCode::BadToken | ErrorCode::TokenExpired)) {
+            return self.stop(StopReason::Unauthorized(error.text));
+        }
+        self.asked_to_wait_ms = self.asked_to_wait_ms.max(error.retry_after_ms);
+        if may_retry(error.code) {
+            if matches!(self.phase, Phase::Greeting { .. }) {
+                self.give_up(now);
+            }
+        } else if matches!(self.phase, Phase::Greeting { .. }) {
+            self.stop(StopReason::Protocol(format!("{} {}", error.code, error.text)));
+        }
+    }
+
+    /// A refused marker is dropped, unless it may be taken later: then with the next one, or the next connection.
+    fn marker_refused(&mut self, peer: &str, seq: Seq, code: u32) {
+        if !may_retry(code) && self.markers.get(peer).is_some_and(|marker| marker.seq == seq) {
+            self.markers.remove(peer);
+        }
+    }
+
+    fn answered(&mut self, re: u64, body: Body, now: Millis) {
+        match (self.asked.remove(&re), body) {
+            (Some(Asked::App { request, .. }), body) => self.answer(request, Ok(body)),
+            (Some(Asked::Pull { .. }), Body::Page(page)) => self.pulled(page, now),
+            (Some(Asked::Listing), Body::Conversations(listing)) => self.listed(listing, now),
+            (Some(Asked::Read { peer, seq }), _) => {
+                if self.markers.get(&peer).is_some_and(|marker| marker.seq == seq) {
+                    self.markers.remove(&peer);
+                }
+                self.write_markers();
+            }
+            (Some(Asked::Pull { .. } | Asked::Listing), _) => self.pull_at = Some(now.plus(PULL_AGAIN_MS)),
+            (None, _) => {}
+        }
+    }
+
+    fn listed(&mut self, mut listing: wire::Conversations, now: Millis) {
+        let Phase::Resetting { found, as_of } = &mut self.phase else { return };
+        let first_as_of = *as_of.get_or_insert(listing.as_of);
+        let progress = !listing.conversations.is_empty();
+        found.append(&mut listing.conversations);
+        if listing.more && progress {
+            return self.ask_listing();
+        }
+        let conversations = std::mem::take(found);
+        let peer = |view: &wire::ConversationView| peer_of_view(view).map(|peer| (peer, Seq::new(view.upto)));
+        let listed_upto = conversations.iter().filter_map(peer).collect();
+        let as_of = Seq::new(first_as_of);
+        let unread_total = conversations.iter().map(|view| view.unread).sum();
+        self.inbox.start_at(self.inbox.log_id, as_of, listed_upto);
+        self.event(Event::ConversationsReset { conversations, as_of });
+        self.outputs.push_back(Output::Persist(Change::Place(self.inbox.place())));
+        self.live(unread_total, now);
+        self.pull(now);
+    }
+
+    fn pushed(&mut self, entries: wire::Entries, now: Millis) {
+        if !matches!(self.phase, Phase::Live) || !self.same_log(&entries.log_id, now) {
+            return;
+        }
+        if self.take_entries(entries.entries) == Turn::Gap {
+            self.pull(now);
+        }
+        self.write_sends(now);
+    }
+
+    fn pulled(&mut self, page: wire::Page, now: Millis) {
+        if !self.same_log(&page.log_id, now) {
+            return;
+        }
+        let before = self.inbox.received;
+        let _ = self.take_entries(page.entries);
+        let behind = self.inbox.received < Seq::new(page.head);
+        if self.inbox.received > before {
+            self.fruitless_pulls = 0;
+            if page.more || behind {
+                self.pull(now);
+            }
+        } else if behind {
+            self.fruitless_pulls += 1;
+            self.pull_at = Some(now.plus(PULL_AGAIN_MS));
+        }
+        if self.fruitless_pulls >= FRUITLESS_PULLS_MAX {
+            self.give_up(now);
+        }
+        self.write_sends(now);
+    }
+
+    /// Seq 1 names the log it begins. Another one than ours: a new `hello` gets us a reset.
+    fn same_log(&mut self, named: &[u8], now: Millis) -> bool {
+        let named = LogId::from_wire(named).ok().flatten();
+        let Some(named) = named else { return true };
+        let same = *self.inbox.log_id.get_or_insert(named) == named;
+        if !same {
+            self.give_up(now);
+        }
+        same
+    }
+
+    /// Applies what is next and drops what is known; [`Turn::Gap`] when something between is missing.
+    fn take_entries(&mut self, entries: Vec<wire::Entry>) -> Turn {
+        for entry in entries {
+            match self.inbox.turn(Seq::new(entry.seq)) {
+                Turn::Old => {}
+                Turn::Next => self.take_entry(entry),
+                Turn::Gap => return Turn::Gap,
+            }
+        }
+        Turn::Next
+    }
+
+    fn take_entry(&mut self, entry: wire::Entry) {
+        let seq = Seq::new(entry.seq);
+        let fresh = self.inbox.take(&entry);
+        if let Some(entry::Body::Message(message)) = &entry.body
+            && message.from == self.uid
+            && let Ok(message_id) = message.message_id.parse::<MessageId>()
+        {
+            self.in_log(Sent { message_id, seq, time: entry.time });
+        }
+        let event = if fresh { event_of(entry) } else { Event::Advanced { seq } };
+        self.event(event);
+    }
+}
+
+fn event_of(entry: wire::Entry) -> Event {
+    let seq = Seq::new(entry.seq);
+    let Some(peer) = peer_of(&entry).map(str::to_owned) else { return Event::Advanced { seq } };
+    let block = |peer, now| Event::BlockMoved { seq, peer, now };
+    match entry.body {
+        Some(entry::Body::Message(message)) => {
+            Event::Message(Box::new(Message { seq, time: entry.time, peer, message }))
+        }
+        Some(entry::Body::Receipt(receipt)) => Event::Receipt {
+            seq,
+            peer,
+            delivered_upto: Seq::new(receipt.delivered_upto),
+            read_upto: Seq::new(receipt.read_upto),
+        },
+        Some(entry::Body::Read(read)) => Event::ReadMoved { seq, peer, upto: Seq::new(read.upto) },
+        Some(entry::Body::Blocked(_)) => block(peer, BlockState::Blocked),
+        Some(entry::Body::Unblocked(_)) => block(peer, BlockState::Unblocked),
+        None => Event::Advanced { seq },
+    }
+}
+
+fn peer_of_view(view: &wire::ConversationView) -> Option<String> {
+    match view.conversation.as_ref()?.conversation.as_ref()? {
+        wire::conversation::Conversation::Uid(uid) => Some(uid.clone()),
+    }
+}

@@ -1,0 +1,195 @@
+//! The driver over a real WebSocket on loopback, against a server that a test plays frame by frame.
+
+use futures_util::{SinkExt, StreamExt};
+use prost::Message as _;
+use tidings_client::{
+    Client, Config, Events, Outcome, TokenSource,
+    core::{ConnectionState, Draft, Event, StopReason},
+    queue::FileQueue,
+};
+use tidings_schema::{
+    id::Uid,
+    wire::{self, client_frame::Op, server_frame::Body},
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::{
+    WebSocketStream, accept_async,
+    tungstenite::{Message, protocol::CloseFrame},
+};
+
+struct Server {
+    listener: TcpListener,
+}
+
+struct Peer(WebSocketStream<TcpStream>);
+
+impl Server {
+    async fn new() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    fn config(&self) -> Config {
+        let url = format!("ws://{}/v1/ws", self.listener.local_addr().unwrap());
+        Config::new(url, TokenSource::fixed("token"), "d1")
+    }
+
+    /// Accepts the next connection and welcomes it.
+    async fn welcome(&self) -> Peer {
+        let mut peer = Peer(accept_async(self.listener.accept().await.unwrap().0).await.unwrap());
+        let (re, op) = peer.read().await;
+        assert!(matches!(op, Op::Hello(hello) if hello.token == "token"));
+        peer.write(re, Body::Welcome(wire::Welcome { uid: "me".into(), ..wire::Welcome::default() })).await;
+        peer
+    }
+}
+
+impl Peer {
+    /// The next frame that is no ping.
+    async fn read(&mut self) -> (u64, Op) {
+        loop {
+            let Message::Binary(bytes) = self.0.next().await.unwrap().unwrap() else { continue };
+            let frame = wire::ClientFrame::decode(bytes).unwrap();
+            match frame.op.unwrap() {
+                Op::Ping(_) => {}
+                op => return (frame.id, op),
+            }
+        }
+    }
+
+    async fn read_send(&mut self) -> (u64, wire::Send) {
+        loop {
+            if let (id, Op::Send(send)) = self.read().await {
+                return (id, send);
+            }
+        }
+    }
+
+    async fn write(&mut self, re: u64, body: Body) {
+        let frame = wire::ServerFrame { re, body: Some(body) };
+        self.0.send(Message::Binary(frame.encode_to_vec().into())).await.unwrap();
+    }
+}
+
+fn bob() -> Uid {
+    "bob".parse().unwrap()
+}
+
+fn ack(send: &wire::Send) -> Body {
+    Body::SendAck(wire::SendAck { message_id: send.message_id.clone(), seq: 1, time: 9, duplicate: false })
+}
+
+async fn stopped(events: &mut Events) -> StopReason {
+    loop {
+        if let Event::Connection(ConnectionState::Stopped(reason)) = events.next().await.unwrap() {
+            return reason;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_without_an_ack_is_sent_again_on_the_next_connection_under_the_same_id() {
+    let server = Server::new().await;
+    let (client, _events) = Client::connect(server.config()).unwrap();
+    let mut peer = server.welcome().await;
+    let sending = client.send(Draft::text(bob(), "hi")).await.unwrap();
+    let (_, first) = peer.read_send().await;
+    assert!(!first.retry);
+    drop(peer);
+    let mut peer = server.welcome().await;
+    let (re, second) = peer.read_send().await;
+    assert!(second.retry);
+    assert_eq!(second.message_id, first.message_id);
+    peer.write(re, ack(&second)).await;
+    assert!(matches!(sending.outcome().await, Outcome::Sent(sent) if sent.seq.get() == 1 && sent.time == 9));
+}
+
+#[tokio::test]
+async fn a_message_survives_the_death_of_the_client_in_the_file_queue() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::new().await;
+    let mut config = server.config();
+    config.queue = Box::new(FileQueue::open(home.path()).unwrap());
+    let (client, _events) = Client::connect(config).unwrap();
+    let sending = client.send(Draft::text(bob(), "hi")).await.unwrap();
+    let id = sending.message_id().to_string();
+    client.close().await;
+    assert_eq!(sending.outcome().await, Outcome::Ended);
+    let mut config = server.config();
+    config.queue = Box::new(FileQueue::open(home.path()).unwrap());
+    let (_client, _events) = Client::connect(config).unwrap();
+    // The first connection may be one that the dead client had begun.
+    let mut peer = Peer(accept_async(server.listener.accept().await.unwrap().0).await.unwrap());
+    if peer.0.next().await.is_none_or(|came| came.is_err()) {
+        peer = server.welcome().await;
+    } else {
+        peer.write(1, Body::Welcome(wire::Welcome { uid: "me".into(), ..wire::Welcome::default() })).await;
+    }
+    let (_, send) = peer.read_send().await;
+    assert_eq!((send.message_id, send.retry), (id, true));
+}
+
+#[tokio::test]
+async fn entries_arrive_in_order_and_are_acknowledged_when_taken() {
+    let server = Server::new().await;
+    let (_client, mut events) = Client::connect(server.config()).unwrap();
+    let mut peer = server.welcome().await;
+    let entry = |seq| wire::Entry { seq, time: seq, body: None };
+    let entries = wire::Entries { entries: vec![entry(1), entry(2), entry(2)], ..wire::Entries::default() };
+    peer.write(0, Body::Entries(entries)).await;
+    let app = async {
+        let mut seqs = Vec::new();
+        while let Some(event) = events.next().await {
+            seqs.extend(event.seq().map(|seq| seq.get()));
+            if seqs.len() == 2 {
+                // Asking for more says that both are applied.
+                let more = tokio::time::timeout(std::time::Duration::from_secs(3), events.next()).await;
+                assert!(more.is_err(), "nothing twice");
+                break;
+            }
+        }
+        seqs
+    };
+    let acked = async {
+        loop {
+            if let (_, Op::Ack(ack)) = peer.read().await
+                && ack.inbox == 2
+            {
+                return ack.inbox;
+            }
+        }
+    };
+    let (seqs, acked) = tokio::join!(app, acked);
+    assert_eq!((seqs, acked), (vec![1, 2], 2));
+}
+
+#[tokio::test]
+async fn a_replaced_device_and_a_refused_token_do_not_come_back_by_themselves() {
+    let server = Server::new().await;
+    let (_client, mut events) = Client::connect(server.config()).unwrap();
+    let mut peer = server.welcome().await;
+    let close = CloseFrame { code: 4001.into(), reason: "replaced".into() };
+    peer.0.send(Message::Close(Some(close))).await.unwrap();
+    assert_eq!(stopped(&mut events).await, StopReason::Replaced);
+
+    let (_client, mut events) = Client::connect(server.config()).unwrap();
+    let mut peer = Peer(accept_async(server.listener.accept().await.unwrap().0).await.unwrap());
+    let (re, _) = peer.read().await;
+    let error = wire::Error { code: 2001, text: "bad token".into(), retry_after_ms: 0 };
+    peer.write(re, Body::Error(error)).await;
+    assert_eq!(stopped(&mut events).await, StopReason::Unauthorized("bad token".into()));
+}
+
+#[tokio::test]
+async fn a_definite_refusal_is_told_and_what_follows_still_goes_out() {
+    let server = Server::new().await;
+    let (client, _events) = Client::connect(server.config()).unwrap();
+    let mut peer = server.welcome().await;
+    let first = client.send(Draft::text(bob(), "one")).await.unwrap();
+    let second = client.send(Draft::text(bob(), "two")).await.unwrap();
+    let (re, _) = peer.read_send().await;
+    peer.write(re, Body::Error(wire::Error { code: 3002, text: "blocked".into(), retry_after_ms: 0 })).await;
+    let (re, send) = peer.read_send().await;
+    peer.write(re, ack(&send)).await;
+    assert!(matches!(first.outcome().await, Outcome::Refused(refused) if refused.code == 3002));
+    assert!(matches!(second.outcome().await, Outcome::Sent(_)));
+}
