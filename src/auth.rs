@@ -3,10 +3,18 @@
 //! `sub` is the user, `exp` the end of validity, `dev` (optional) the one device the token is good for. Every other
 //! algorithm is refused, `none` first of all. Users that begin with `@` are the system's and get no token.
 
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 use tidings_actors::port::token::{Claims, TokenError, Tokens};
 use tidings_schema::id::{DeviceId, Millis, Uid};
+use uuid::Uuid;
 
 /// Shortest secret in bytes: as long as the hash (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
@@ -14,15 +22,28 @@ pub const SECRET_BYTES_MIN: usize = 32;
 /// Longest token that is looked at, in bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
+/// File in the data directory with the secret of dev mode.
+pub const DEV_KEY_FILE: &str = "dev.key";
+
 /// Why there are no tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// The secret can be guessed.
-    #[error("the token secret has {0} bytes, it needs at least {SECRET_BYTES_MIN}: generate one with `openssl rand -hex 32`")]
+    #[error(
+        "the token secret has {0} bytes, it needs at least {SECRET_BYTES_MIN}: generate one with `openssl rand -hex 32`"
+    )]
     SecretTooShort(usize),
     /// Users that begin with `@` are the system's.
     #[error("users that begin with `@` get no token")]
     SystemUser,
+    /// A key file cannot be read or made.
+    #[error("key file {path}: {why}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
     /// The token could not be written.
     #[error("the token could not be signed")]
     Signing,
@@ -58,11 +79,32 @@ impl JwtTokens {
         // The library would read a clock of its own; time is an argument here.
         validation.validate_exp = false;
         validation.validate_aud = false;
-        Ok(Self {
-            decoding: DecodingKey::from_secret(secret),
-            encoding: EncodingKey::from_secret(secret),
-            validation,
-        })
+        Ok(Self { decoding: DecodingKey::from_secret(secret), encoding: EncodingKey::from_secret(secret), validation })
+    }
+
+    /// Tokens signed with the secret in a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is too short.
+    pub fn from_file(path: &Path) -> Result<Self, AuthError> {
+        Self::from_secret(&fs::read(path).map_err(|why| file_error(path, &why))?)
+    }
+
+    /// Tokens of dev mode: the data directory keeps a random secret, readable by its owner only, so that tokens outlive
+    /// a restart.
+    ///
+    /// # Errors
+    /// When the file can neither be read nor made.
+    pub fn dev(dir: &Path) -> Result<Self, AuthError> {
+        let path = dir.join(DEV_KEY_FILE);
+        if !path.exists() {
+            // Each v4 UUID has 122 random bits.
+            let secret = format!("{}{}\n", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+            let mut options = fs::OpenOptions::new();
+            let made = options.write(true).create_new(true).mode(0o600).open(&path);
+            made.and_then(|mut file| file.write_all(secret.as_bytes())).map_err(|why| file_error(&path, &why))?;
+        }
+        Self::from_file(&path)
     }
 
     /// A token for `uid` that is valid until `expires`; for one device, or for any.
@@ -100,6 +142,10 @@ impl Tokens for JwtTokens {
         }
         Ok(Claims { uid, device, expires })
     }
+}
+
+fn file_error(path: &Path, why: &std::io::Error) -> AuthError {
+    AuthError::File { path: path.to_owned(), why: why.to_string() }
 }
 
 fn refusal(why: &ErrorKind) -> TokenError {

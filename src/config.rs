@@ -194,7 +194,9 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         if self.limits.frame_bytes_max < 6 * self.limits.body_bytes_max + 4096 {
             // A legal body may grow sixfold when JSON escapes it.
-            return Err(ConfigError::Relation("limits.frame_bytes_max must be at least 6 * limits.body_bytes_max + 4096"));
+            return Err(ConfigError::Relation(
+                "limits.frame_bytes_max must be at least 6 * limits.body_bytes_max + 4096",
+            ));
         }
         if ShardCount::new(self.node.shards).is_none() {
             return Err(ConfigError::Relation("node.shards must be at least 1"));
@@ -272,7 +274,8 @@ mod tests {
         let config = read(&[("TIDINGS_LIMITS_OP_DEADLINE_MS", "7000"), ("HOME", "x")]).unwrap();
         assert_eq!(config.limits.op_deadline_ms, 7000);
         assert_eq!(config.node.shards, ShardCount::DEFAULT);
-        let config = read(&[("TIDINGS_LISTEN_ADDRESS", "127.0.0.1:9"), ("TIDINGS_LISTEN_BEHIND_PROXY", "true")]).unwrap();
+        let config =
+            read(&[("TIDINGS_LISTEN_ADDRESS", "127.0.0.1:9"), ("TIDINGS_LISTEN_BEHIND_PROXY", "true")]).unwrap();
         assert_eq!((config.listen.address.port(), config.listen.behind_proxy), (9, true));
     }
 

@@ -120,8 +120,8 @@ pub fn start(
     let (readiness, ready) = watch::channel(Readiness::Not("starting"));
 
     let admin_listen = admin_address(config);
-    let (admin, admin_addr) =
-        admin::serve(admin_listen, metrics.clone()).map_err(|source| StartError::Listen { addr: admin_listen, source })?;
+    let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone())
+        .map_err(|source| StartError::Listen { addr: admin_listen, source })?;
     let public = Public {
         page: Arc::default(),
         readiness: ready,
@@ -204,7 +204,10 @@ fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Arc<EmbeddedSto
     };
     let (store, epoch) = EmbeddedStore::open(options)?;
     if let Some(torn) = store.torn_tail() {
-        warn!(?torn, "the last write before the crash was not complete, it was cut off; nothing that was acked is lost");
+        warn!(
+            ?torn,
+            "the last write before the crash was not complete, it was cut off; nothing that was acked is lost"
+        );
     }
     Ok((store, epoch))
 }
@@ -235,7 +238,9 @@ fn start_shards(
         let arbiter = &arbiters[usize::from(id.get()) % threads];
         let (link, store) = (link.clone() as Arc<dyn Link>, store.clone() as Arc<dyn Store>);
         let (ownership, clock, limits) = (ownership.clone(), clock.clone(), config.mailbox_limits());
-        Shard::start_in_arbiter(&arbiter.handle(), move |_| Shard::new(id, shards, link, store, ownership, clock, limits))
+        Shard::start_in_arbiter(&arbiter.handle(), move |_| {
+            Shard::new(id, shards, link, store, ownership, clock, limits)
+        })
     });
     link.set_shards(addresses.collect());
     arbiters

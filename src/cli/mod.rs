@@ -1,19 +1,65 @@
-//! The commands of `tidings` that talk to a server as a user does, and their arguments.
+//! The commands of `tidings` and their arguments.
 
 pub mod chat;
 mod editor;
 pub mod identity;
 mod screen;
 pub mod send;
+pub mod serve;
+mod token;
 mod view;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::Args;
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
 use tidings_schema::id::{DeviceId, Uid};
 
 /// Where a server listens unless told otherwise.
 pub const DEFAULT_SERVER: &str = "ws://127.0.0.1:7400/v1/ws";
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "tidings",
+    version,
+    about = "Instant-messaging runtime: an ack means durable",
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Make a token; it is the last line printed.
+    Token(TokenArgs),
+    /// Send one message; when this succeeds the message is durable.
+    Send(SendArgs),
+    /// Chat in the terminal.
+    Chat(ChatArgs),
+}
+
+/// Reads the arguments and runs one command.
+///
+/// # Errors
+/// What went wrong, in words that say what to do.
+pub fn run() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Serve(args) => return serve::run(args),
+        Command::Token(args) => token::run(&args)?,
+        Command::Send(args) => client_runtime()?.block_on(send::run(args, token::mint()))?,
+        Command::Chat(args) => client_runtime()?.block_on(chat::run(args, token::mint()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A client needs one thread.
+fn client_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+}
 
 /// Which server, and with whose right.
 #[derive(Args, Clone, Debug)]

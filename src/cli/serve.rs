@@ -34,7 +34,8 @@ pub struct ServeArgs {
 /// When it cannot start; the text says what to do.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logs();
-    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut config = Config::read(args.config.as_deref(), env)?;
     if let Some(data) = args.data {
         config.store.dir = data;
@@ -70,7 +71,8 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 /// What a new user needs to know, on one screen; also the start page.
 fn screen(addr: SocketAddr, admin: SocketAddr, dir: &std::path::Path, mode: Mode) -> String {
     let dir = dir.display();
-    let server = if addr.port() == crate::config::DEFAULT_PORT { String::new() } else { format!(" --server ws://{addr}/v1/ws") };
+    let server =
+        if addr.port() == crate::config::DEFAULT_PORT { String::new() } else { format!(" --server ws://{addr}/v1/ws") };
     let head = format!(
         "tidings {version} is ready\n\n  clients    ws://{addr}/v1/ws\n  health     http://{addr}/healthz   http://{addr}/readyz\n  metrics    http://{admin}/metrics\n  data       {dir}\n",
         version = env!("CARGO_PKG_VERSION"),

@@ -119,11 +119,8 @@ mod tests {
         agree(request.head())
     }
 
-    const GOOD: &[(&str, &str)] = &[
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
+    const GOOD: &[(&str, &str)] =
+        &[("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
 
     #[test]
     fn the_example_of_the_rfc_is_accepted() {
