@@ -32,7 +32,7 @@ impl Engine {
     /// Opens or makes the engine's files and begins a new epoch.
     pub(super) fn open(options: &OpenOptions, lock: DirLock) -> Result<(Self, Epoch), OpenError> {
         let failed = |error| open_error(&options.dir, error);
-        let db = Database::builder(&options.dir.join(DATA_DIR))
+        let db = Database::builder(options.dir.join(DATA_DIR))
             .cache_size(options.cache_mb.saturating_mul(MIB))
             .max_journaling_size(JOURNALS_BYTES_MAX)
             .open()

@@ -97,8 +97,16 @@ pub(super) fn seq_of(key: &[u8]) -> Option<Seq> {
     Some(Seq::new(u64::from_be_bytes(*seq)))
 }
 
-/// The keys of a list, and the length of what comes before the listed id.
-pub(super) fn list(scan: &Scan, after: Option<&Uid>) -> ((Bound<Vec<u8>>, Bound<Vec<u8>>), usize) {
+/// The keys of a list.
+pub(super) struct ListKeys {
+    /// Where they lie.
+    pub(super) range: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    /// Bytes before the listed id in each.
+    pub(super) prefix_bytes: usize,
+}
+
+/// The keys of a list after an id.
+pub(super) fn list(scan: &Scan, after: Option<&Uid>) -> ListKeys {
     let mut prefix = Vec::with_capacity(80);
     match scan {
         Scan::Marks(shard) => begin_mark(&mut prefix, *shard),
@@ -106,9 +114,9 @@ pub(super) fn list(scan: &Scan, after: Option<&Uid>) -> ((Bound<Vec<u8>>, Bound<
     }
     let mut end = prefix.clone();
     end.push(AFTER_IDS);
-    let skip = prefix.len();
+    let prefix_bytes = prefix.len();
     prefix.extend_from_slice(after.map_or(&[], |uid| uid.as_str().as_bytes()));
-    ((Bound::Excluded(prefix), Bound::Excluded(end)), skip)
+    ListKeys { range: (Bound::Excluded(prefix), Bound::Excluded(end)), prefix_bytes }
 }
 
 #[cfg(test)]

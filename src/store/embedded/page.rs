@@ -9,7 +9,8 @@ use tidings_schema::id::{Seq, Uid};
 
 use super::{
     engine::{Engine, store_error},
-    key, value,
+    key::{self, ListKeys},
+    value,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -27,7 +28,7 @@ pub(super) fn get(engine: &Engine, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
 
 /// A page of a list.
 pub(super) fn scan(engine: &Engine, scan: &Scan, after: Option<&Uid>, limit: usize) -> Result<ScanPage> {
-    let (range, skip) = key::list(scan, after);
+    let ListKeys { range, prefix_bytes } = key::list(scan, after);
     let mut page = ScanPage::default();
     for guard in engine.record().range(range) {
         if page.uids.len() >= limit {
@@ -35,7 +36,8 @@ pub(super) fn scan(engine: &Engine, scan: &Scan, after: Option<&Uid>, limit: usi
             break;
         }
         let stored = guard.key().map_err(|error| store_error(&error))?;
-        let listed = stored.get(skip..).and_then(|id| std::str::from_utf8(id).ok()).and_then(|id| id.parse().ok());
+        let listed =
+            stored.get(prefix_bytes..).and_then(|id| std::str::from_utf8(id).ok()).and_then(|id| id.parse().ok());
         page.uids.push(listed.ok_or_else(|| corrupt(format!("{scan:?}")))?);
     }
     Ok(page)
