@@ -18,7 +18,9 @@ const TOKEN_BYTES_MAX: usize = 8 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// The secret can be guessed.
-    #[error("the token secret has {0} bytes, it needs at least {SECRET_BYTES_MIN}: generate one with `openssl rand -hex 32`")]
+    #[error(
+        "the token secret has {0} bytes, it needs at least {SECRET_BYTES_MIN}: generate one with `openssl rand -hex 32`"
+    )]
     SecretTooShort(usize),
     /// Users that begin with `@` are the system's.
     #[error("users that begin with `@` get no token")]
@@ -58,11 +60,7 @@ impl JwtTokens {
         // The library would read a clock of its own; time is an argument here.
         validation.validate_exp = false;
         validation.validate_aud = false;
-        Ok(Self {
-            decoding: DecodingKey::from_secret(secret),
-            encoding: EncodingKey::from_secret(secret),
-            validation,
-        })
+        Ok(Self { decoding: DecodingKey::from_secret(secret), encoding: EncodingKey::from_secret(secret), validation })
     }
 
     /// A token for `uid` that is valid until `expires`; for one device, or for any.

@@ -144,8 +144,12 @@ where
     let listener = bind(config.listen)?;
     let addr = listener.local_addr()?;
     let farewell = Farewell { hubs: Arc::default(), census: Census::new(config.census) };
-    let workers =
-        Workers { parts, farewell: farewell.clone(), budget: OutBudget::new(config.out_bytes_max), next: Arc::default() };
+    let workers = Workers {
+        parts,
+        farewell: farewell.clone(),
+        budget: OutBudget::new(config.out_bytes_max),
+        next: Arc::default(),
+    };
     let server = Server::build()
         .workers(config.workers.max(1))
         .max_concurrent_connections(config.census.connections_max)

@@ -137,13 +137,7 @@ impl Decoder {
         if fits || opcode >= CLOSE { Ok(payload_bytes) } else { Err(CodecError::TooLarge) }
     }
 
-    fn frame<'a>(
-        &'a mut self,
-        fin: bool,
-        opcode: u8,
-        payload: &'a [u8],
-        end: usize,
-    ) -> Result<Step<'a>, CodecError> {
+    fn frame<'a>(&'a mut self, fin: bool, opcode: u8, payload: &'a [u8], end: usize) -> Result<Step<'a>, CodecError> {
         match opcode {
             CLOSE => Ok(Step::Item(end, Item::Close(close_code(payload)?))),
             PING => Ok(Step::Item(end, Item::Ping(payload))),

@@ -112,7 +112,6 @@ mod tests {
         let head = request.head_mut();
         head.method = method;
         head.uri = path.parse().unwrap();
-        head.set_connection_type(actix_http::ConnectionType::Upgrade);
         for &(name, value) in headers {
             head.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -120,6 +119,7 @@ mod tests {
     }
 
     const GOOD: &[(&str, &str)] = &[
+        ("connection", "Upgrade"),
         ("upgrade", "websocket"),
         ("sec-websocket-version", "13"),
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
