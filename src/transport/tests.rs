@@ -97,7 +97,7 @@ impl RawClient {
     async fn next(&mut self) -> Seen {
         loop {
             match self.take_frame() {
-                Some((2, payload)) => return Seen::Frame(wire::ServerFrame::decode(payload).unwrap()),
+                Some((2, payload)) => return Seen::Frame(Box::new(wire::ServerFrame::decode(payload).unwrap())),
                 Some((8, payload)) => return Seen::Closed(u16::from_be_bytes([payload[0], payload[1]])),
                 Some((opcode, _)) => panic!("opcode {opcode}"),
                 None if !self.fill().await => return Seen::Cut,

@@ -153,7 +153,7 @@ impl Bench {
 
     async fn frame(&mut self) -> wire::ServerFrame {
         match self.seen().await {
-            Seen::Frame(frame) => frame,
+            Seen::Frame(frame) => *frame,
             other => panic!("{other:?} instead of a frame"),
         }
     }

@@ -21,7 +21,7 @@ use crate::port::edge::{CloseReason, Encoding, FrameError, OUT_BYTES_MAX, Outlet
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// A frame.
-    Frame(wire::ServerFrame),
+    Frame(Box<wire::ServerFrame>),
     /// The server closed, with this code.
     Closed(u16),
     /// The connection was cut.
@@ -121,7 +121,7 @@ async fn in_order(mut line: Line) {
         assert_eq!(line.offer(&ok(re)), Written::Taken);
     }
     for re in 1..=100 {
-        assert_eq!(line.receive().await, Seen::Frame(ok(re)));
+        assert_eq!(line.receive().await, Seen::Frame(Box::new(ok(re))));
     }
     let progress = line.outlet.progress();
     assert_eq!((progress.taken, progress.drained, line.outlet.queued_bytes()), (100, 100, 0));
@@ -132,7 +132,7 @@ async fn closes_after_the_queue(mut line: Line) {
     line.outlet.close(CloseReason::Replaced);
     line.outlet.close(CloseReason::Dead);
     assert_eq!(line.offer(&ok(2)), Written::Closed);
-    assert_eq!(line.receive().await, Seen::Frame(ok(1)));
+    assert_eq!(line.receive().await, Seen::Frame(Box::new(ok(1))));
     assert_eq!(line.receive().await, Seen::Closed(CloseReason::Replaced.code()));
     poll_fn(|cx| line.outlet.poll_flush(cx)).await;
 }
@@ -164,9 +164,9 @@ async fn takes_a_large_frame(mut line: Line) {
     let frame = large(2 * OUT_BYTES_MAX);
     assert_eq!(line.offer(&frame), Written::Taken);
     assert_eq!(line.offer(&ok(2)), Written::Full);
-    assert_eq!(line.receive().await, Seen::Frame(frame));
+    assert_eq!(line.receive().await, Seen::Frame(Box::new(frame)));
     assert_eq!(line.offer(&ok(3)), Written::Taken);
-    assert_eq!(line.receive().await, Seen::Frame(ok(3)));
+    assert_eq!(line.receive().await, Seen::Frame(Box::new(ok(3))));
 }
 
 async fn bounds_the_queue(mut line: Line) {
@@ -186,7 +186,7 @@ async fn bounds_the_queue(mut line: Line) {
 
 /// What a memory client did, not yet read by the server.
 enum Sent {
-    Frame(wire::ClientFrame),
+    Frame(Box<wire::ClientFrame>),
     Garbage,
     Announced(usize),
 }
@@ -225,7 +225,7 @@ impl Wire {
 
     fn next_frame(&mut self) -> Option<Result<wire::ClientFrame, FrameError>> {
         let outcome = match self.sent.pop_front()? {
-            Sent::Frame(frame) if frame.encoded_len() <= self.frame_bytes_max => Ok(frame),
+            Sent::Frame(frame) if frame.encoded_len() <= self.frame_bytes_max => Ok(*frame),
             Sent::Announced(bytes) if bytes <= self.frame_bytes_max => Err(FrameError::Malformed),
             Sent::Frame(_) | Sent::Announced(_) => Err(FrameError::TooLarge),
             Sent::Garbage => Err(FrameError::Malformed),
@@ -266,7 +266,7 @@ pub fn memory() -> (Rc<MemoryOutlet>, Box<MemorySource>, MemoryClient) {
 impl MemoryClient {
     /// Sends one frame.
     pub fn put(&self, frame: wire::ClientFrame) {
-        self.put_sent(Sent::Frame(frame));
+        self.put_sent(Sent::Frame(Box::new(frame)));
     }
 
     /// Sends a message that is no frame.
@@ -302,7 +302,9 @@ impl MemoryClient {
         if let Some(frame) = wire.pipe.pop_front() {
             wire.room += frame.len();
             Wire::wake(&mut wire.writer);
-            return Poll::Ready(wire::ServerFrame::decode(frame).map_or(Seen::Cut, Seen::Frame));
+            return Poll::Ready(
+                wire::ServerFrame::decode(frame).map_or(Seen::Cut, |frame| Seen::Frame(Box::new(frame))),
+            );
         }
         match wire.closing.filter(|_| wire.closed) {
             _ if wire.cut => Poll::Ready(Seen::Cut),
