@@ -14,7 +14,10 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    hub::census::{Census, CensusLimits},
+    hub::{
+        Drain, Hub, SWEEP_INTERVAL,
+        census::{Census, CensusLimits},
+    },
     port::{
         link::{EntryFrame, PeerMessage, Push, ToConnection},
         token::{Claims, TokenError},
@@ -97,6 +100,7 @@ struct Bench {
     clock: Arc<TestClock>,
     registry: Arc<TestRegistry>,
     census: Arc<Census>,
+    roster: Rc<Roster>,
 }
 
 impl Bench {
@@ -106,6 +110,7 @@ impl Bench {
         let clock = Arc::new(TestClock(AtomicU64::new(1_000)));
         let registry = Arc::<TestRegistry>::default();
         let census = Census::new(CensusLimits::default());
+        let roster = Rc::<Roster>::default();
         let parts = Parts {
             link: Arc::clone(&link) as Arc<dyn Link>,
             tokens: Arc::new(TestTokens),
@@ -117,8 +122,8 @@ impl Bench {
         let (outlet, source, client) = memory();
         let place = census.admit(clock.uptime()).unwrap();
         let accepted = Accepted { worker: 0, outlet, source, place };
-        let connection = Connection::open(accepted, Rc::new(parts), Rc::default());
-        Self { client, connection, asked: asked_rx, link, clock, registry, census }
+        let connection = Connection::open(accepted, Rc::new(parts), Rc::clone(&roster));
+        Self { client, connection, asked: asked_rx, link, clock, registry, census, roster }
     }
 
     /// A connection that was welcomed with head 9, resuming after 5.
@@ -502,4 +507,24 @@ async fn a_mailbox_that_cannot_attach_lets_the_client_say_hello_again() {
     bench.pass(10_000).await;
     assert_eq!(bench.error(ErrorCode::Unavailable).await, 2);
     bench.closed(CloseReason::Full).await;
+}
+
+#[actix::test]
+async fn the_hub_sweeps_what_is_due_and_drains_all() {
+    tokio::time::pause();
+    let mut late = Bench::new();
+    let hub = Hub::new(Rc::clone(&late.roster), Arc::clone(&late.clock) as Arc<dyn Clock>).start();
+    late.clock.0.fetch_add(10_000, Relaxed);
+    // The clock of the runtime moves by itself to the next sweep while the test waits.
+    let waited = tokio::time::timeout(SWEEP_INTERVAL * 2, late.error(ErrorCode::HelloTimeout)).await;
+    assert_eq!(waited, Ok(0));
+
+    let mut other = Bench::live().await;
+    let hub_of_other = Hub::new(Rc::clone(&other.roster), Arc::clone(&other.clock) as Arc<dyn Clock>).start();
+    hub_of_other.send(Drain { reconnect_after_ms: 1_000 }).await.unwrap();
+    let Body::GoAway(go_away) = other.body().await else { panic!() };
+    assert_eq!(go_away.reason(), wire::GoAwayReason::Drain);
+    assert!((1_000..2_000).contains(&go_away.reconnect_after_ms));
+    other.closed(CloseReason::Drain).await;
+    drop(hub);
 }
