@@ -3,3 +3,6 @@
 pub mod listener;
 mod out_queue;
 pub mod websocket;
+
+#[cfg(test)]
+mod tests;
