@@ -1,6 +1,8 @@
 //! The core against a model server that loses connections, answers and pushes, says things twice and leaves gaps: the
 //! app sees each entry once and in order, and each message ends up in the log once.
 
+#![allow(clippy::unwrap_used, reason = "a test; a failure is the message")]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
