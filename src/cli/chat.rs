@@ -14,7 +14,10 @@ use tidings_schema::{
     id::{Seq, Uid},
     wire,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 use super::{
     ChatArgs,
@@ -93,6 +96,8 @@ impl Chat {
     ) -> anyhow::Result<()> {
         self.screen.print(DIM, &format!("connecting as {} ... (/help lists the commands)", self.view.me));
         let mut input = true;
+        // Counts from the end of the input; not polled before.
+        let mut last_acks = Box::pin(sleep(LAST_ACKS_WITHIN));
         let ended = loop {
             self.prompt();
             let next = tokio::select! {
@@ -104,9 +109,13 @@ impl Chat {
                 },
                 key = typed.recv(), if input => match key {
                     Some(key) => self.typed(key).await,
-                    None => { input = false; Ok(Next::GoOn) }
+                    None => {
+                        input = false;
+                        last_acks = Box::pin(sleep(LAST_ACKS_WITHIN));
+                        Ok(Next::GoOn)
+                    }
                 },
-                () = self.last_acks(), if !input => Ok(Next::Leave),
+                () = last_acks.as_mut(), if !input => Ok(Next::Leave),
             };
             match next {
                 Ok(Next::GoOn) if !input && self.waiting == 0 && self.live => break Ok(()),
@@ -121,10 +130,6 @@ impl Chat {
         }
         let _ = timeout(Duration::from_secs(2), self.client.close()).await;
         ended
-    }
-
-    async fn last_acks(&self) {
-        tokio::time::sleep(LAST_ACKS_WITHIN).await;
     }
 
     fn prompt(&mut self) {

@@ -1,6 +1,8 @@
 //! The core against a model server that loses connections, answers and pushes, says things twice and leaves gaps: the
 //! app sees each entry once and in order, and each message ends up in the log once.
 
+#![allow(clippy::unwrap_used, reason = "a test; a failure is the message")]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -100,9 +102,7 @@ impl Model {
                 Body::Error(wire::Error { code: 5003, text: "busy".into(), retry_after_ms: 0 })
             }
             Op::Send(send) => {
-                let peer = match send.to.unwrap().target.unwrap() {
-                    wire::target::Target::Uid(peer) => peer,
-                };
+                let wire::target::Target::Uid(peer) = send.to.unwrap().target.unwrap();
                 let duplicate = self.seq_of.contains_key(&send.message_id);
                 assert!(!duplicate || send.retry, "a repetition says that it is one");
                 let seq = self.append(&send.message_id, "me", &peer);

@@ -99,7 +99,9 @@ impl Outgoing {
             self.attempts.remove(&frame);
             lane.in_flight -= 1;
         }
-        lane.refusals = 0;
+        if !lane.broken {
+            lane.refusals = 0;
+        }
         lane.settle();
         if lane.pending.is_empty() {
             self.lanes.remove(&peer);
@@ -123,7 +125,7 @@ impl Outgoing {
             lane.broken = true;
             lane.refusals = lane.refusals.saturating_add(1);
         }
-        let own = FIRST_HOLD_MS.saturating_mul(1 << (lane.refusals.min(10) - 1)).min(LONGEST_HOLD_MS);
+        let own = FIRST_HOLD_MS.saturating_mul(1 << lane.refusals.clamp(1, 10).saturating_sub(1)).min(LONGEST_HOLD_MS);
         let until = now.plus(if retry_after_ms == 0 { own } else { retry_after_ms });
         lane.hold_until = Some(lane.hold_until.map_or(until, |at| at.max(until)));
         lane.settle();
