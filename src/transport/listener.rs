@@ -106,6 +106,7 @@ pub struct Edge {
 pub struct Farewell {
     hubs: Arc<Mutex<Vec<Addr<Hub>>>>,
     census: Arc<Census>,
+    budget: Arc<OutBudget>,
 }
 
 impl Farewell {
@@ -127,6 +128,15 @@ impl Farewell {
     pub fn connections(&self) -> usize {
         self.census.connections()
     }
+
+    /// Bytes that wait for all clients; also set as the gauge `tidings_out_queued_bytes`.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        let bytes = self.budget.bytes();
+        // Exact in an f64 up to 8 PiB.
+        metrics::gauge!("tidings_out_queued_bytes").set(bytes as f64);
+        bytes
+    }
 }
 
 /// Binds the listener and prepares the workers. `http` adds the routes of plain HTTP.
@@ -143,13 +153,9 @@ where
     }
     let listener = bind(config.listen)?;
     let addr = listener.local_addr()?;
-    let farewell = Farewell { hubs: Arc::default(), census: Census::new(config.census) };
-    let workers = Workers {
-        parts,
-        farewell: farewell.clone(),
-        budget: OutBudget::new(config.out_bytes_max),
-        next: Arc::default(),
-    };
+    let budget = OutBudget::new(config.out_bytes_max);
+    let farewell = Farewell { hubs: Arc::default(), census: Census::new(config.census), budget };
+    let workers = Workers { parts, farewell: farewell.clone(), next: Arc::default() };
     let server = Server::build()
         .workers(config.workers.max(1))
         .max_concurrent_connections(config.census.connections_max)
@@ -208,7 +214,6 @@ where
 struct Workers {
     parts: EdgeParts,
     farewell: Farewell,
-    budget: Arc<OutBudget>,
     next: Arc<AtomicU16>,
 }
 
@@ -233,7 +238,7 @@ impl Workers {
             parts: Rc::new(Parts { link, tokens, clock, registry, shards, limits }),
             roster,
             census: Arc::clone(&self.farewell.census),
-            budget: Arc::clone(&self.budget),
+            budget: Arc::clone(&self.farewell.budget),
         }
     }
 }

@@ -56,6 +56,7 @@ impl Link for TestLink {
             }
         }
     }
+    fn forget(&self, _: ConnectionRef) {}
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         Offer::Closed(message)
     }

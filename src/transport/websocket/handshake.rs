@@ -112,15 +112,18 @@ mod tests {
         let head = request.head_mut();
         head.method = method;
         head.uri = path.parse().unwrap();
-        head.set_connection_type(actix_http::ConnectionType::Upgrade);
         for &(name, value) in headers {
             head.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         agree(request.head())
     }
 
-    const GOOD: &[(&str, &str)] =
-        &[("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+    const GOOD: &[(&str, &str)] = &[
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
 
     #[test]
     fn the_example_of_the_rfc_is_accepted() {
