@@ -218,6 +218,7 @@ async fn pings_and_closes_of_the_transport_are_answered() {
 struct NoLink;
 
 impl Link for NoLink {
+    fn forget(&self, _: ConnectionRef) {}
     fn command(&self, _: ShardId, _: Command) -> Offer<Command> {
         Offer::Taken
     }

@@ -40,6 +40,8 @@ pub struct Deliveries {
     last: Seq,
     /// Highest seq known to be in the inbox.
     head: Seq,
+    /// Highest seq the client said it has.
+    acked: Seq,
     /// (number of the frame in the outlet, its last seq), oldest first. Bounded by the mailbox's ack window.
     queued: VecDeque<(u64, Seq)>,
     drained: Seq,
@@ -72,7 +74,9 @@ impl Deliveries {
     /// Whether a push that follows `after` leaves no hole.
     #[must_use]
     pub fn fits(&self, after: Seq) -> bool {
-        after == self.last
+        // The mailbox skips what the client acknowledged without having been pushed it (it pulled it).
+        let pulled = after > self.last && after <= self.acked;
+        after == self.last || pulled
     }
 
     /// A push up to `last` went into the outlet as its frame number `frame`.
@@ -91,6 +95,7 @@ impl Deliveries {
 
     /// The client acknowledged everything up to `upto`.
     pub fn acked(&mut self, upto: Seq) {
+        self.acked = self.acked.max(upto);
         self.ack_owed = self.ack_owed.max(Some(upto));
     }
 
