@@ -100,11 +100,7 @@ impl Mailbox {
             return;
         }
         let now = self.parts.clock.uptime();
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.outbox.accepted(accepted.upto, accepted.read, now);
-        peer.live.set_accepted(accepted.upto);
-        peer.settled.set_accepted(accepted.upto);
-        peer.changed = true;
+        self.peers.accepted(from, accepted.upto, accepted.read, now);
         self.drive(from, ctx);
     }
 
@@ -138,9 +134,7 @@ impl Mailbox {
             let later = mailbox.rows.after(committed).into_iter().flatten().cloned();
             let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && matches!(row.body, RowBody::Out { .. });
             let chain: Vec<Seq> = rows.into_iter().chain(later).filter(out).map(|row| row.seq).collect();
-            if let Some(peer) = mailbox.peers.get_mut(&uid) {
-                peer.outbox.go_back(have, chain);
-            }
+            mailbox.peers.go_back(&uid, have, chain);
             mailbox.drive(&uid, ctx);
         }));
     }

@@ -268,7 +268,8 @@ impl Shard {
         counter!("tidings_mailbox_panics_total").increment(1);
         error!(%uid, shard = %self.parts.id, "mailbox panicked");
         self.marks.settled(uid);
-        if self.is_owed(uid) {
+        // Work that came in between has started one already.
+        if self.is_owed(uid) && !self.parts.directory.borrow().is_active(uid) {
             warn!(%uid, "mailbox starts again");
             self.start_mailbox(uid, Vec::new());
         }
