@@ -235,12 +235,13 @@ impl Shard {
         loop {
             let Some(news) = self.parts.directory.borrow_mut().next_news() else { break };
             match news {
-                directory::News::Stopped(uid, works) if !works.is_empty() => {
+                directory::News::Stopped(uid, works) => {
+                    // Also one that never served because its timeline is damaged.
+                    self.marks.settled(&uid);
                     for work in works {
                         self.route(&uid, work, ctx);
                     }
                 }
-                directory::News::Stopped(..) => {}
                 directory::News::Failed(uid) => self.start_later(uid, ctx),
                 directory::News::Died(uid) => self.restart(&uid),
                 directory::News::Settled(uid) => self.marks.settled(&uid),
