@@ -82,16 +82,24 @@ impl Mailbox {
         }
         counter!("tidings_delivers_total").increment(1);
         let say = Say::Deliver(Deliver { log_id, prev: flight.prev, entries, read: flight.read });
-        self.say(uid, say);
+        if !self.say(uid, say) {
+            let now = self.parts.clock.uptime();
+            if let Some(peer) = self.peers.get_mut(uid) {
+                peer.outbox.offer_failed(now);
+            }
+        }
     }
 
-    /// To another mailbox. What its shard cannot take now is said again: by the outbox, or when it is asked again.
-    pub(super) fn say(&mut self, to: &Uid, say: Say) {
+    /// To another mailbox; whether its shard took it. What it cannot take now is said again: by the outbox, or when it is
+    /// asked again.
+    pub(super) fn say(&mut self, to: &Uid, say: Say) -> bool {
         let shard = to.shard(self.parts.shards);
         let message = PeerMessage { from: self.uid.clone(), to: to.clone(), say };
-        if !self.parts.link.peer(shard, message).is_taken() {
+        let taken = self.parts.link.peer(shard, message).is_taken();
+        if !taken {
             counter!("tidings_peer_messages_refused_total").increment(1);
         }
+        taken
     }
 
     /// The peer has, durably, rows of ours.
