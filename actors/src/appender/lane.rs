@@ -17,9 +17,10 @@ use tracing::{error, warn};
 
 use super::{Append, Appender, LaneState, Progress, PutNumber, Start, UNCOMMITTED_ROWS_MAX};
 use crate::port::{
-    ownership::Barrier,
+    ownership::{Barrier, Fenced, Stamp},
     store::{
-        self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Row, StoreError, TimelineId, Unavailable,
+        self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Reply, Row, Store, StoreError, TimelineId,
+        Unavailable,
     },
 };
 
