@@ -47,9 +47,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
-        let text = screen(running.addr, running.admin_addr, &dir, mode);
-        // Whoever reads the screen may stop at the line it looks for; the server serves all the same.
-        let _unread = writeln!(std::io::stdout(), "{text}").is_err();
+        // Nobody has to be there to read it.
+        let _written = writeln!(std::io::stdout(), "{}", screen(running.addr, running.admin_addr, &dir, mode));
         let asked = stop_signal().context("signals cannot be listened to")?;
         running.serve(asked).await.context("a listener failed")
     })?;
