@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context as _, bail};
@@ -24,6 +24,8 @@ pub(super) struct Target {
 struct OwnServer {
     child: Child,
     data: PathBuf,
+    /// Kept open: who writes to a pipe that nobody holds fails.
+    screen: Option<BufReader<ChildStdout>>,
 }
 
 impl Drop for OwnServer {
@@ -64,9 +66,9 @@ impl Target {
             command.env("TIDINGS_LOG", "warn");
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("the server cannot start")?;
-        let mut own = OwnServer { child, data };
+        let mut own = OwnServer { child, data, screen: None };
         let screen = own.child.stdout.take().context("no output of the server")?;
-        let (url, metrics) = addresses(BufReader::new(screen))?;
+        let (url, metrics) = addresses(own.screen.insert(BufReader::new(screen)))?;
         let pid = Some(own.child.id());
         let key = Some(own.data.join("dev.key"));
         Ok(Self { url, metrics: Some(metrics), pid, key, _own: Some(own) })
