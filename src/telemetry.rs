@@ -46,3 +46,14 @@ pub async fn keep_up(metrics: PrometheusHandle) {
         metrics.run_upkeep();
     }
 }
+
+/// Names the current thread for `top -H` and profilers; what a runtime calls its threads is cut off before their number.
+pub fn name_thread(name: &str) {
+    #[cfg(target_os = "linux")]
+    if let Ok(name) = std::ffi::CString::new(name) {
+        // Only a name: going on without it is no harm.
+        let _unnamed = rustix::thread::set_name(&name).is_err();
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = name;
+}

@@ -236,6 +236,10 @@ fn start_shards(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if config.node.shard_threads == 0 { (cores / 2).max(1) } else { config.node.shard_threads };
     let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
+    for (number, arbiter) in arbiters.iter().enumerate() {
+        // A thread that has ended already has no use for a name.
+        let _ended = arbiter.spawn_fn(move || telemetry::name_thread(&format!("shard-{number}")));
+    }
     let addresses = shards.iter().map(|id| {
         let arbiter = &arbiters[usize::from(id.get()) % threads];
         let (link, store) = (link.clone() as Arc<dyn Link>, store.clone() as Arc<dyn Store>);

@@ -214,7 +214,7 @@ fn is_foreign(file: &Source, path: &str, allowed: &[&str]) -> bool {
 
 /// Whether a `use` brings this name into scope, so that a path beginning with it names no crate.
 fn is_imported_name(file: &Source, name: &str) -> bool {
-    let mut imports = file.code.split("\nuse ").skip(1).filter_map(|rest| rest.split(';').next());
+    let mut imports = file.code.split("use ").skip(1).filter_map(|rest| rest.split(';').next());
     imports.any(|import| import.split(|c: char| !c.is_alphanumeric() && c != '_').skip(1).any(|word| word == name))
 }
 

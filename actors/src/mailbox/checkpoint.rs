@@ -174,6 +174,7 @@ impl Mailbox {
         };
         self.window.release(upto);
         self.rows.release(upto);
+        self.peers.release();
     }
 
     /// Writes cursors that have waited long enough.

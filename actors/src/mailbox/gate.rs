@@ -50,11 +50,19 @@ pub(super) struct MarkerRow {
     pub(super) place: Option<Place>,
 }
 
+/// What became of a message id long ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FoundId {
+    hash: PayloadHash,
+    seq: Seq,
+    time: Millis,
+}
+
 /// What has been fetched for the work in front.
 #[derive(Default)]
 pub(super) struct Gate {
     fetching: bool,
-    id: Option<(MessageId, Option<(PayloadHash, Seq, Millis)>)>,
+    id: Option<(MessageId, Option<FoundId>)>,
     marker: Option<(Seq, Option<MarkerRow>)>,
 }
 
@@ -73,7 +81,7 @@ impl Gate {
         let (_, found) = self.id.as_ref().filter(|(known, _)| known == id)?;
         Some(match found {
             None => Lookup::New,
-            Some((known, seq, time)) if known == hash => Lookup::Duplicate { seq: *seq, time: *time },
+            Some(found) if found.hash == *hash => Lookup::Duplicate { seq: found.seq, time: found.time },
             Some(_) => Lookup::Conflict,
         })
     }
@@ -88,7 +96,7 @@ impl Gate {
 enum Fetched {
     Conversations(BTreeMap<Uid, Conversation>),
     All(BTreeMap<Uid, Conversation>),
-    Id(MessageId, Option<(PayloadHash, Seq, Millis)>),
+    Id(MessageId, Option<FoundId>),
     Marker(Seq, Option<MarkerRow>),
 }
 
@@ -167,7 +175,8 @@ impl Mailbox {
                     let limit = PageLimit { rows: 1, bytes: 1 };
                     let rows = store.read(timeline, seq.prev(), seq, limit).await?.rows;
                     let there = !rows.is_empty();
-                    Ok(Fetched::Id(id, there.then_some((hash, seq, Millis::new(found.time)))))
+                    let time = Millis::new(found.time);
+                    Ok(Fetched::Id(id, there.then_some(FoundId { hash, seq, time })))
                 })
             }
             Need::Marker(peer, seq) => {

@@ -159,7 +159,8 @@ impl Mailbox {
             let accepted = peer.settled.accepted_upto;
             let chain: Vec<(Seq, Seq)> = chain.into_iter().filter(|(seq, _)| *seq > accepted).collect();
             let base = chain.first().map_or(peer.settled.last_out, |(_, prev)| *prev);
-            peer.outbox.go_back(base, chain.into_iter().map(|(seq, _)| seq));
+            let chain = chain.into_iter().map(|(seq, _)| seq).collect();
+            self.peers.go_back(uid, base, chain);
         }
     }
 

@@ -82,16 +82,24 @@ impl Mailbox {
         }
         counter!("tidings_delivers_total").increment(1);
         let say = Say::Deliver(Deliver { log_id, prev: flight.prev, entries, read: flight.read });
-        self.say(uid, say);
+        if !self.say(uid, say) {
+            let now = self.parts.clock.uptime();
+            if let Some(peer) = self.peers.get_mut(uid) {
+                peer.outbox.offer_failed(now);
+            }
+        }
     }
 
-    /// To another mailbox. What its shard cannot take now is said again: by the outbox, or when it is asked again.
-    pub(super) fn say(&mut self, to: &Uid, say: Say) {
+    /// To another mailbox; whether its shard took it. What it cannot take now is said again: by the outbox, or when it is
+    /// asked again.
+    pub(super) fn say(&mut self, to: &Uid, say: Say) -> bool {
         let shard = to.shard(self.parts.shards);
         let message = PeerMessage { from: self.uid.clone(), to: to.clone(), say };
-        if !self.parts.link.peer(shard, message).is_taken() {
+        let taken = self.parts.link.peer(shard, message).is_taken();
+        if !taken {
             counter!("tidings_peer_messages_refused_total").increment(1);
         }
+        taken
     }
 
     /// The peer has, durably, rows of ours.
@@ -100,11 +108,7 @@ impl Mailbox {
             return;
         }
         let now = self.parts.clock.uptime();
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.outbox.accepted(accepted.upto, accepted.read, now);
-        peer.live.set_accepted(accepted.upto);
-        peer.settled.set_accepted(accepted.upto);
-        peer.changed = true;
+        self.peers.accepted(from, accepted.upto, accepted.read, now);
         self.drive(from, ctx);
     }
 
@@ -138,9 +142,7 @@ impl Mailbox {
             let later = mailbox.rows.after(committed).into_iter().flatten().cloned();
             let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && matches!(row.body, RowBody::Out { .. });
             let chain: Vec<Seq> = rows.into_iter().chain(later).filter(out).map(|row| row.seq).collect();
-            if let Some(peer) = mailbox.peers.get_mut(&uid) {
-                peer.outbox.go_back(have, chain);
-            }
+            mailbox.peers.go_back(&uid, have, chain);
             mailbox.drive(&uid, ctx);
         }));
     }

@@ -138,12 +138,12 @@ impl Mailbox {
         // Acks of a connection that was replaced count for nothing.
         let Some(online) = self.devices.online.get_mut(&from) else { return };
         match online.queue.ack(upto, committed) {
-            AckOutcome::Stale => {}
             AckOutcome::AboveHead => {
                 let text = format!("the inbox ends at {committed}");
                 self.refuse(from, op_id, ErrorCode::AckAboveHead, &text, 0);
             }
-            AckOutcome::Moved => {
+            // Nothing new for this connection may still be new for the device: clients repeat their ack after welcome.
+            AckOutcome::Moved | AckOutcome::Stale => {
                 let device = online.device.clone();
                 if let Some(known) = self.devices.known.get_mut(&device).filter(|known| known.cursor < upto) {
                     known.cursor = upto;

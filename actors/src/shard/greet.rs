@@ -85,7 +85,8 @@ impl Quiet {
     fn of(records: Vec<Option<Bytes>>, work: &Work) -> Option<Self> {
         let Work::Command(Command { op: Op::Attach(attach), .. }) = work else { return None };
         let [head, checkpoint, device] = <[Option<Bytes>; 3]>::try_from(records).ok()?;
-        let head = record::Head::decode(head?).ok()?;
+        // A user who has got nothing yet has no log; the checkpoint then only lists devices.
+        let head = head.map_or_else(|| Ok(record::Head::default()), record::Head::decode).ok()?;
         let checkpoint = record::MailboxCheckpoint::decode(checkpoint?).ok()?;
         let device = record::Device::decode(device?).ok()?;
         let log_id = LogId::from_wire(&head.log_id).ok()?;

@@ -78,11 +78,11 @@ impl Shard {
     pub(super) fn start_marked(&mut self) {
         while self.marks.recovering.len() < RECOVERING_MAX {
             let Some(uid) = self.marks.waiting.pop_front() else { return };
-            let (active, marked) = {
+            let wanted = {
                 let directory = self.parts.directory.borrow();
-                (directory.is_active(&uid), directory.is_marked(&uid))
+                directory.is_marked(&uid) && !directory.is_active(&uid) && !directory.is_broken(&uid)
             };
-            if active || !marked {
+            if !wanted {
                 continue;
             }
             gauge!("tidings_mailboxes_recovering").increment(1.0);

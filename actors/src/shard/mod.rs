@@ -235,12 +235,13 @@ impl Shard {
         loop {
             let Some(news) = self.parts.directory.borrow_mut().next_news() else { break };
             match news {
-                directory::News::Stopped(uid, works) if !works.is_empty() => {
+                directory::News::Stopped(uid, works) => {
+                    // Also one that never served because its timeline is damaged.
+                    self.marks.settled(&uid);
                     for work in works {
                         self.route(&uid, work, ctx);
                     }
                 }
-                directory::News::Stopped(..) => {}
                 directory::News::Failed(uid) => self.start_later(uid, ctx),
                 directory::News::Died(uid) => self.restart(&uid),
                 directory::News::Settled(uid) => self.marks.settled(&uid),
@@ -268,7 +269,8 @@ impl Shard {
         counter!("tidings_mailbox_panics_total").increment(1);
         error!(%uid, shard = %self.parts.id, "mailbox panicked");
         self.marks.settled(uid);
-        if self.is_owed(uid) {
+        // Work that came in between has started one already.
+        if self.is_owed(uid) && !self.parts.directory.borrow().is_active(uid) {
             warn!(%uid, "mailbox starts again");
             self.start_mailbox(uid, Vec::new());
         }
