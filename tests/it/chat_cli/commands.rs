@@ -151,7 +151,7 @@ async fn two_people_chat_through_a_kill_and_nothing_is_missing_or_twice() {
     late.shows("── alice ──").await;
     late.type_in("/quit").await;
     assert!(late.child.wait().await.unwrap().success());
-    drop(alice);
+    alice.child.kill().await.unwrap();
     let mut again = Chat::start(&server, "alice", "bob");
     let mut shown = Vec::new();
     again.shows("── bob ──").await;

@@ -155,9 +155,15 @@ async fn users_that_were_only_blocked_are_listed_once_and_paging_ends() {
         alice.send(peer, "hi").await;
     }
     let first = alice.conversations(0, 1).await;
-    assert_eq!((first.conversations[0].conversation.clone(), first.conversations.len(), first.more), (with("bob"), 1, true));
+    assert_eq!(
+        (first.conversations[0].conversation.clone(), first.conversations.len(), first.more),
+        (with("bob"), 1, true)
+    );
     // They have no seq that a page could go on after, so they come with the last page.
     let rest = alice.conversations(first.conversations[0].last.as_ref().unwrap().seq, 1).await;
-    assert_eq!((rest.conversations[0].conversation.clone(), rest.conversations.len(), rest.more), (with("carol"), 4, false));
+    assert_eq!(
+        (rest.conversations[0].conversation.clone(), rest.conversations.len(), rest.more),
+        (with("carol"), 4, false)
+    );
     assert!(rest.conversations[1..].iter().all(|view| view.blocked && view.last.is_none()));
 }

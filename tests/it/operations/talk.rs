@@ -159,11 +159,6 @@ impl Talk {
         }
     }
 
-    /// Entries that came and were not asked for yet.
-    pub fn waiting(&self) -> usize {
-        self.entries.len()
-    }
-
     /// What comes next, whatever it is.
     pub async fn next(&mut self) -> Came {
         timeout(PATIENCE, self.raw.next()).await.expect("something comes")
