@@ -150,7 +150,7 @@ where
 {
     if !config.listen.ip().is_loopback() && !config.behind_proxy {
         let text =
-            format!("this address is not loopback: put a proxy with TLS in front and set listen.behind_proxy = true");
+            "this address is not loopback: put a proxy with TLS in front and set listen.behind_proxy = true";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let listener = bind(config.listen)?;
