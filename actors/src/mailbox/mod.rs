@@ -41,7 +41,13 @@ use tidings_schema::{
 use tidings_state::{limiter::Limiter, sent_window::SentWindow, timeline::Timeline};
 use tracing::error;
 
-use self::{checkpoint::Checkpoint, devices::Devices, gate::Gate, peers::Peers, rows::Rows};
+use self::{
+    checkpoint::Checkpoint,
+    devices::Devices,
+    gate::{Gate, Need},
+    peers::Peers,
+    rows::Rows,
+};
 use crate::{
     appender::Progress,
     port::{
@@ -151,6 +157,11 @@ impl Mailbox {
             let Some(work) = self.work.pop_front() else { break };
             match self.need(&work) {
                 None => self.do_work(work, ctx),
+                Some(Need::Noted) => {
+                    // Nothing to fetch: the Appender wakes the actor when the note is durable.
+                    self.work.push_front(work);
+                    break;
+                }
                 Some(need) => {
                     self.work.push_front(work);
                     self.fetch(need, ctx);

@@ -153,7 +153,9 @@ impl Mailbox {
         let (mut bytes, mut more, mut conversations) = (0, false, Vec::new());
         for (uid, settled) in older {
             bytes += settled.last.len() + CONVERSATION_BYTES;
-            more = !conversations.is_empty() && (conversations.len() >= limit.rows || bytes > limit.bytes);
+            let full = conversations.len() >= limit.rows || bytes > limit.bytes;
+            // Users that were only blocked have no seq that a page could go on after: they come all at once.
+            more = !conversations.is_empty() && full && settled.last_seq > Seq::ZERO;
             if more {
                 break;
             }
