@@ -17,6 +17,7 @@ pub(super) struct Window {
     pub(super) acked: u64,
     pub(super) delivered: u64,
     pub(super) used: Option<Used>,
+    pub(super) own_cpu_s: Option<f64>,
     pub(super) written: Option<Written>,
 }
 
@@ -33,6 +34,8 @@ pub(super) struct Report {
     messages_per_second: f64,
     ack_ms: Latency,
     delivery_ms: Latency,
+    /// Of the process that makes the load.
+    load_cpu_seconds: Option<f64>,
     server: Option<Server>,
     store: Option<Store>,
     wrong: Vec<String>,
@@ -131,6 +134,7 @@ impl Report {
             messages_per_second: ratio(messages as f64, window.seconds),
             ack_ms: Latency::of(&latencies.ack),
             delivery_ms: Latency::of(&latencies.delivery),
+            load_cpu_seconds: window.own_cpu_s,
             server: window.used.map(|used| Server::new(&used, messages)),
             store: window.written.map(|written| Store::new(written, messages)),
             wrong: shared.wrong.borrow().clone(),
@@ -172,6 +176,9 @@ impl Report {
             line("messages/server CPU second", format!("{:.0}", server.messages_per_cpu_second))?;
             line("server memory, MiB", format!("{:.0}", server.rss_mib))?;
             line("  at most", format!("{:.0}", server.rss_max_mib))?;
+        }
+        if let Some(seconds) = self.load_cpu_seconds {
+            line("CPU seconds of the load", format!("{seconds:.2}"))?;
         }
         if let Some(store) = &self.store {
             line("messages/sync", format!("{:.1}", store.messages_per_sync))?;
