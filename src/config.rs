@@ -154,7 +154,7 @@ impl Default for NodeConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("config file {path} cannot be read: {source}")]
+    #[error("config file {path} cannot be read")]
     Unreadable {
         /// Which file.
         path: PathBuf,

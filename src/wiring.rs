@@ -44,7 +44,7 @@ pub enum StartError {
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// An address cannot be listened on.
-    #[error("{addr} cannot be listened on: {source}")]
+    #[error("cannot listen on {addr} (--listen and listen.admin choose other addresses)")]
     Listen {
         /// Which address.
         addr: SocketAddr,
@@ -52,7 +52,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// Metrics were started twice in one process.
-    #[error("metrics cannot be started: {0}")]
+    #[error("metrics cannot be started")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// Nothing says who may connect.
     #[error("no key for tokens: set auth.key_file or TIDINGS_AUTH_SECRET (32 bytes or more), or use --dev on loopback")]
@@ -109,10 +109,12 @@ pub fn start(
     if mode == Mode::Dev && !listen.ip().is_loopback() {
         return Err(StartError::DevNotLoopback(listen));
     }
+    // What is wrong with the settings is said before the data directory is touched.
+    let keyed = operators_key(config, mode)?;
     let metrics = telemetry::start_metrics()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (store, epoch) = open_store(config, clock.clone())?;
-    let tokens = Arc::new(tokens(config, mode)?);
+    let tokens = Arc::new(keyed.map_or_else(|| JwtTokens::dev(&config.store.dir), Ok)?);
     let shards = ShardCount::new(config.node.shards).ok_or(StartError::NoShards)?;
     let link = Arc::new(LocalLink::default());
     let ownership: Arc<dyn Ownership> = Arc::new(SingleOwner::new(epoch));
@@ -212,12 +214,12 @@ fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Arc<EmbeddedSto
     Ok((store, epoch))
 }
 
-/// The key of tokens: the operator's, or in dev mode one that the data directory keeps.
-fn tokens(config: &Config, mode: Mode) -> Result<JwtTokens, StartError> {
+/// The operator's key; none in dev mode, where the data directory keeps one.
+fn operators_key(config: &Config, mode: Mode) -> Result<Option<JwtTokens>, StartError> {
     match (mode, &config.auth.key_file, std::env::var("TIDINGS_AUTH_SECRET")) {
-        (Mode::Dev, ..) => Ok(JwtTokens::dev(&config.store.dir)?),
-        (Mode::Keyed, Some(file), _) => Ok(JwtTokens::from_file(file)?),
-        (Mode::Keyed, None, Ok(secret)) => Ok(JwtTokens::from_secret(secret.as_bytes())?),
+        (Mode::Dev, ..) => Ok(None),
+        (Mode::Keyed, Some(file), _) => Ok(Some(JwtTokens::from_file(file)?)),
+        (Mode::Keyed, None, Ok(secret)) => Ok(Some(JwtTokens::from_secret(secret.as_bytes())?)),
         (Mode::Keyed, None, Err(_)) => Err(StartError::NoKey),
     }
 }

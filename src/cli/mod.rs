@@ -70,7 +70,7 @@ fn client_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// Address of the server.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER, value_parser = identity::parse_server)]
     pub server: String,
     /// A token of the user; else one is made with --key or --data, else a server in dev mode is asked for one.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["key", "data"])]

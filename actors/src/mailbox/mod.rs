@@ -35,7 +35,7 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, fut::ActorFuture};
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{LogId, Seq, Uid},
+    id::{LogId, Millis, Seq, Uid},
     wire,
 };
 use tidings_state::{limiter::Limiter, sent_window::SentWindow, timeline::Timeline};
@@ -85,6 +85,7 @@ enum Phase {
 /// An answer that leaves when a row is committed.
 struct Waiting {
     seq: Seq,
+    since: Millis,
     to: ConnectionRef,
     op_id: OpId,
     answer: wire::server_frame::Body,
@@ -204,7 +205,8 @@ impl Mailbox {
             return self.answer(to, op_id, answer);
         }
         let at = self.answers.partition_point(|waiting| waiting.seq <= seq);
-        self.answers.insert(at, Waiting { seq, to, op_id, answer });
+        let since = self.parts.clock.uptime();
+        self.answers.insert(at, Waiting { seq, since, to, op_id, answer });
     }
 
     fn refuse(&mut self, to: ConnectionRef, op_id: OpId, code: ErrorCode, text: &str, retry_after_ms: u64) {

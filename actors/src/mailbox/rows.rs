@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tidings_schema::{id::Seq, row::InboxRow};
 
 /// Rows kept although a checkpoint covers them.
-pub const ROWS_KEPT: usize = 256;
+pub const ROWS_KEPT: usize = 64;
 
 /// Contiguous rows, oldest first.
 #[derive(Default)]

@@ -1,0 +1,3 @@
+//! Every promise of tidings, held by the real process: one module per promise, one test binary.
+
+mod server;
