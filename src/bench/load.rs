@@ -79,7 +79,7 @@ pub(super) async fn run(args: &DmArgs, mint: Mint) -> anyhow::Result<Report> {
     if !arrived || !is_complete(&shared) {
         name_what_is_missing(&shared);
     }
-    Ok(Report::new(args, &shared, window(&before, &after)))
+    Ok(Report::new(args, &shared, window(&before, &after), target.syncs.as_ref()))
 }
 
 fn window(before: &Snapshot, after: &Snapshot) -> Window {
