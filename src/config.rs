@@ -87,7 +87,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { dir: PathBuf::from("data"), disk_reserve_mb: 512, cache_mb: 64, memtable_mb: 64 }
+        Self { dir: PathBuf::from("data"), disk_reserve_mb: 512, cache_mb: 32, memtable_mb: 16 }
     }
 }
 

@@ -40,6 +40,8 @@ struct Snapshot {
     acked: u64,
     delivered: u64,
     used: Option<Used>,
+    /// What the load itself used: it shares the machine with the server.
+    own_cpu_s: Option<f64>,
     written: Option<Written>,
 }
 
@@ -77,7 +79,7 @@ pub(super) async fn run(args: &DmArgs, mint: Mint) -> anyhow::Result<Report> {
     if !arrived || !is_complete(&shared) {
         name_what_is_missing(&shared);
     }
-    Ok(Report::new(args, &shared, window(&before, &after)))
+    Ok(Report::new(args, &shared, window(&before, &after), target.syncs.as_ref()))
 }
 
 fn window(before: &Snapshot, after: &Snapshot) -> Window {
@@ -86,6 +88,7 @@ fn window(before: &Snapshot, after: &Snapshot) -> Window {
         acked: after.acked - before.acked,
         delivered: after.delivered - before.delivered,
         used: after.used.as_ref().zip(before.used.as_ref()).map(|(after, before)| after.since(before)),
+        own_cpu_s: after.own_cpu_s.zip(before.own_cpu_s).map(|(after, before)| after - before),
         written: after.written.as_ref().zip(before.written.as_ref()).map(|(after, before)| after.since(before)),
     }
 }
@@ -94,11 +97,12 @@ fn window(before: &Snapshot, after: &Snapshot) -> Window {
 async fn snapshot(shared: &Shared, target: &Target) -> anyhow::Result<Snapshot> {
     let (at, acked, delivered) = (shared.watch.micros(), shared.acked.get(), shared.delivered.get());
     let used = target.pid.map(measure::used).transpose()?;
+    let own_cpu_s = measure::used(std::process::id()).ok().map(|own| own.cpu_s());
     let written = match &target.metrics {
         Some(url) => Some(measure::written(url.clone()).await?),
         None => None,
     };
-    Ok(Snapshot { at, acked, delivered, used, written })
+    Ok(Snapshot { at, acked, delivered, used, own_cpu_s, written })
 }
 
 /// Opens all connections; the orders of a paced load come back.

@@ -5,19 +5,47 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
+    path::Path,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use hdrhistogram::Histogram;
+
+use crate::clock::Stopwatch;
 
 /// The metrics page must come in this time.
 const METRICS_WITHIN: Duration = Duration::from_secs(10);
 /// Longest metrics page that is read.
 const METRICS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// Syncs that tell how fast a disk is.
+const SYNCS: usize = 200;
+/// Bytes before each of them, about what a batch of the store writes.
+const SYNC_BYTES: usize = 16 * 1024;
+
 const ROWS: &str = "tidings_store_rows_written_total";
 const BYTES: &str = "tidings_store_bytes_written_total";
 const COMMITS: &str = "tidings_store_commit_seconds_count";
+
+/// How long the disk of a directory takes to sync, in microseconds: no durable answer comes sooner.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn syncs(directory: &Path) -> anyhow::Result<Histogram<u64>> {
+    let path = directory.join("sync.probe");
+    let watch = Stopwatch::start();
+    let mut taken = Histogram::new(3)?;
+    let mut file = fs::File::create(&path)?;
+    for _ in 0..SYNCS {
+        file.write_all(&[1; SYNC_BYTES])?;
+        let before = watch.micros();
+        file.sync_data()?;
+        taken.saturating_record(watch.micros() - before);
+    }
+    fs::remove_file(path)?;
+    Ok(taken)
+}
 
 /// CPU and memory of a process.
 #[derive(Clone, Debug, Default)]

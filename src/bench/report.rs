@@ -17,6 +17,7 @@ pub(super) struct Window {
     pub(super) acked: u64,
     pub(super) delivered: u64,
     pub(super) used: Option<Used>,
+    pub(super) own_cpu_s: Option<f64>,
     pub(super) written: Option<Written>,
 }
 
@@ -33,6 +34,10 @@ pub(super) struct Report {
     messages_per_second: f64,
     ack_ms: Latency,
     delivery_ms: Latency,
+    /// Of the disk, measured before the run.
+    disk_sync_ms: Option<Latency>,
+    /// Of the process that makes the load.
+    load_cpu_seconds: Option<f64>,
     server: Option<Server>,
     store: Option<Store>,
     wrong: Vec<String>,
@@ -106,7 +111,7 @@ fn ratio(a: f64, b: f64) -> f64 {
 }
 
 impl Report {
-    pub(super) fn new(args: &DmArgs, shared: &Shared, window: Window) -> Self {
+    pub(super) fn new(args: &DmArgs, shared: &Shared, window: Window, syncs: Option<&Histogram<u64>>) -> Self {
         let users: Vec<_> = shared.users.iter().map(|user| user.get()).collect();
         let latencies = shared.latencies.borrow();
         let messages = window.delivered;
@@ -131,6 +136,8 @@ impl Report {
             messages_per_second: ratio(messages as f64, window.seconds),
             ack_ms: Latency::of(&latencies.ack),
             delivery_ms: Latency::of(&latencies.delivery),
+            disk_sync_ms: syncs.map(Latency::of),
+            load_cpu_seconds: window.own_cpu_s,
             server: window.used.map(|used| Server::new(&used, messages)),
             store: window.written.map(|written| Store::new(written, messages)),
             wrong: shared.wrong.borrow().clone(),
@@ -173,11 +180,15 @@ impl Report {
             line("server memory, MiB", format!("{:.0}", server.rss_mib))?;
             line("  at most", format!("{:.0}", server.rss_max_mib))?;
         }
+        if let Some(seconds) = self.load_cpu_seconds {
+            line("CPU seconds of the load", format!("{seconds:.2}"))?;
+        }
         if let Some(store) = &self.store {
             line("messages/sync", format!("{:.1}", store.messages_per_sync))?;
         }
         writeln!(out, "\n  {:<12} {:>9} {:>9} {:>9} {:>9}", "ms", "p50", "p99", "p99.9", "max")?;
-        for (name, at) in [("ack", ack_ms), ("delivery", delivery_ms)] {
+        let disk = self.disk_sync_ms.iter().map(|at| ("disk sync", at));
+        for (name, at) in [("ack", ack_ms), ("delivery", delivery_ms)].into_iter().chain(disk) {
             writeln!(out, "  {name:<12} {:>9.2} {:>9.2} {:>9.2} {:>9.2}", at.p50, at.p99, at.p999, at.max)?;
         }
         self.write_server(out)?;

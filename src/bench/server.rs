@@ -7,8 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use hdrhistogram::Histogram;
 
-use super::DmArgs;
+use super::{DmArgs, measure};
 
 /// Where to measure.
 pub(super) struct Target {
@@ -17,6 +18,8 @@ pub(super) struct Target {
     pub(super) pid: Option<u32>,
     /// The secret for tokens; none: a server in dev mode is asked.
     pub(super) key: Option<PathBuf>,
+    /// What the disk of the own server takes for a sync.
+    pub(super) syncs: Option<Histogram<u64>>,
     _own: Option<OwnServer>,
 }
 
@@ -50,6 +53,7 @@ impl Target {
                 metrics: args.metrics.clone(),
                 pid: args.pid,
                 key: args.key.clone(),
+                syncs: None,
                 _own: None,
             }),
             None => Self::start(&args.data_in),
@@ -59,6 +63,7 @@ impl Target {
     fn start(data_in: &Path) -> anyhow::Result<Self> {
         let data = data_in.join(format!("tidings-bench-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&data).with_context(|| format!("cannot write in {}", data_in.display()))?;
+        let syncs = Some(measure::syncs(&data)?);
         let program = std::env::current_exe().context("this program cannot be found")?;
         let mut command = Command::new(program);
         command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
@@ -71,7 +76,7 @@ impl Target {
         let (url, metrics) = addresses(own.screen.insert(BufReader::new(screen)))?;
         let pid = Some(own.child.id());
         let key = Some(own.data.join("dev.key"));
-        Ok(Self { url, metrics: Some(metrics), pid, key, _own: Some(own) })
+        Ok(Self { url, metrics: Some(metrics), pid, key, syncs, _own: Some(own) })
     }
 }
 

@@ -149,8 +149,7 @@ where
     H: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
     if !config.listen.ip().is_loopback() && !config.behind_proxy {
-        let text =
-            format!("this address is not loopback: put a proxy with TLS in front and set listen.behind_proxy = true");
+        let text = "this address is not loopback: put a proxy with TLS in front and set listen.behind_proxy = true";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let listener = bind(config.listen)?;

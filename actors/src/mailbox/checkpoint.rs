@@ -23,6 +23,8 @@ use crate::{
 
 /// Rows after which projections are written, so that a replay stays short.
 pub const CHECKPOINT_ROWS: u64 = 128;
+/// Bytes of rows in memory after which they are written, for the same reason and so that large messages do not stay.
+pub const CHECKPOINT_BYTES: usize = 256 * 1024;
 /// Time after which they are written although fewer rows came.
 pub const CHECKPOINT_MS: u64 = 60_000;
 
@@ -107,7 +109,8 @@ impl Mailbox {
         let now = self.parts.clock.uptime();
         let rows = self.timeline.committed().since(self.checkpoint.upto);
         let late = now.since(self.checkpoint.written_at) >= CHECKPOINT_MS;
-        if self.checkpoint.writing.is_none() && (rows >= CHECKPOINT_ROWS || (rows > 0 && late)) {
+        let many = rows >= CHECKPOINT_ROWS || self.rows.bytes() >= CHECKPOINT_BYTES;
+        if self.checkpoint.writing.is_none() && rows > 0 && (many || late) {
             self.write_checkpoint();
         }
     }
