@@ -91,6 +91,29 @@ async fn a_place_above_the_head_or_of_another_log_is_reset_to_the_head() {
 }
 
 #[tokio::test]
+async fn a_device_that_was_welcomed_is_known_whatever_happens_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path(), &[]).await;
+    let (mut bob, _) = Talk::hello(&server, Form::Json, "bob", "d").await;
+    bob.send("alice", "before she came").await;
+    let (mut alice, welcome) = Talk::hello(&server, Form::Json, "alice", "new").await;
+    let place = welcome.resume_after;
+    alice.settle().await;
+    server.kill().await;
+    server.restart().await;
+    let (mut bob, _) = Talk::hello(&server, Form::Json, "bob", "d").await;
+    bob.send("alice", "while she was away").await;
+    let (mut elsewhere, _) = Talk::resume(&server, Form::Json, "alice", "elsewhere", resume(0, &[])).await;
+    elsewhere.entry_with(|entry| (words(entry).as_deref() == Some("while she was away")).then_some(())).await;
+    // No place is said: the server kept it, over the kill.
+    let (mut alice, welcome) = Talk::hello(&server, Form::Json, "alice", "new").await;
+    assert_eq!(welcome.resume_after, place);
+    let found =
+        alice.entry_with(|entry| (words(entry).as_deref() == Some("while she was away")).then_some(entry.seq)).await;
+    assert!(found > place);
+}
+
+#[tokio::test]
 async fn an_inbox_without_entries_has_only_the_place_0() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[]).await;

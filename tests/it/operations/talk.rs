@@ -49,6 +49,12 @@ impl Talk {
         Self { raw, form, last_id: 0, entries, answers, pushes, log_id: None }
     }
 
+    /// Connects with one subprotocol offered, and says nothing.
+    pub async fn with_subprotocol(server: &Server, name: &'static str, form: Form) -> Self {
+        let raw = RawClient::connect(&server.url(), Some(name)).await.unwrap();
+        Self { raw, form, ..Self::silent(server, form).await }
+    }
+
     /// Connects as a device that never was before, or goes on where it was.
     pub async fn hello(server: &Server, form: Form, uid: &str, device: &str) -> (Self, wire::Welcome) {
         Self::resume(server, form, uid, device, None).await
