@@ -293,6 +293,35 @@ mod tests {
         assert!(read(&[("TIDINGS_NODE_SHARDS", "0")]).is_err());
     }
 
+    /// (field, default) of every row of the tables in the documentation.
+    fn documented() -> Vec<(&'static str, &'static str)> {
+        let rows = include_str!("../docs/configuration.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.filter_map(|row| row.split_once("` | ")?.1.split_once(" | ").map(|(default, _)| (row, default)))
+            .filter_map(|(row, default)| Some((row.split_once('`')?.0, default)))
+            .collect()
+    }
+
+    #[test]
+    fn every_setting_is_documented_with_its_default() {
+        let defaults = format!("{:?}", Config::default());
+        let sections = ["listen", "store", "auth", "limits", "node"];
+        let names = defaults.split([' ', '{']).filter_map(|word| word.strip_suffix(':'));
+        let mut names: Vec<&str> = names.filter(|name| !sections.contains(name)).collect();
+        let mut rows: Vec<&str> = documented().into_iter().map(|(field, _)| field).collect();
+        names.sort_unstable();
+        rows.sort_unstable();
+        assert_eq!(names, rows);
+        for (field, default) in documented() {
+            let Ok(number) = default.split(' ').next().unwrap_or_default().replace(',', "").parse::<u64>() else {
+                continue;
+            };
+            assert!(
+                defaults.contains(&format!("{field}: {number},")) || defaults.contains(&format!("{field}: {number} ")),
+                "{field}: {default}"
+            );
+        }
+    }
+
     #[test]
     fn a_wrong_line_of_the_file_is_shown() {
         let file = tempfile::NamedTempFile::new().unwrap();
