@@ -15,10 +15,13 @@ use tidings_schema::id::{Seq, Uid};
 use tracing::{error, warn};
 
 use super::{Append, Appender, LaneState, Progress, PutNumber, Start, UNCOMMITTED_ROWS_MAX};
-use crate::port::{
-    ownership::Barrier,
-    store::{
-        self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Row, StoreError, TimelineId, Unavailable,
+use crate::{
+    mutants,
+    port::{
+        ownership::Barrier,
+        store::{
+            self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Row, StoreError, TimelineId, Unavailable,
+        },
     },
 };
 
@@ -148,6 +151,7 @@ async fn append_until_durable(appender: &Appender, append: store::Append) -> Res
     let progress = appender.progress(uid);
     let mut pause = RETRY_MS.0;
     loop {
+        mutants::before_append(uid).await;
         let store = appender.store.clone();
         let copy = append.clone();
         // A store that panics costs this attempt, not the task that owns the rows.
