@@ -1,3 +1,5 @@
 //! Every promise of tidings, held by the real process: one module per promise, one test binary.
 
+mod checker;
+mod crash;
 mod server;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use metrics::counter;
 use tidings_schema::{
     error_code::ErrorCode,
-    id::Seq,
+    id::{DeviceId, Seq},
     message::{Redelivery, encode_inbox_entries},
     row::InboxRow,
     wire,
@@ -16,9 +16,12 @@ use tidings_schema::{
 use tidings_state::ack_queue::{ACK_WINDOW_ENTRIES, AckOutcome, Due, Live, Room, Want};
 
 use super::{Mailbox, Phase};
-use crate::port::{
-    link::{ConnectionRef, EntryFrame, OpId, Push, ToConnection},
-    store::{PageLimit, StoreError},
+use crate::{
+    mutants::{self, Mutant},
+    port::{
+        link::{ConnectionRef, EntryFrame, OpId, Push, ToConnection},
+        store::{PageLimit, StoreError},
+    },
 };
 
 /// Bytes of entries in one push, unless it is a single entry.
@@ -81,6 +84,10 @@ impl Mailbox {
         online.queue.pushed(&sizes(rows));
         online.head_told = last;
         counter!("tidings_entries_pushed_total").increment(rows.len() as u64);
+        if mutants::active(Mutant::CursorBeforePush) {
+            let device = online.device.clone();
+            self.raise_cursor(&device, last);
+        }
         self.devices.note_pushed(rows.iter());
         self.tell(connection, ToConnection::Push(Push { after, last, frame }));
     }
@@ -145,14 +152,19 @@ impl Mailbox {
             // Nothing new for this connection may still be new for the device: clients repeat their ack after welcome.
             AckOutcome::Moved | AckOutcome::Stale => {
                 let device = online.device.clone();
-                if let Some(known) = self.devices.known.get_mut(&device).filter(|known| known.cursor < upto) {
-                    known.cursor = upto;
-                    known.changed = true;
-                    self.checkpoint.cursors_changed(self.parts.clock.uptime());
-                }
+                self.raise_cursor(&device, upto);
                 self.tell_delivered(upto);
                 self.feed(from, ctx);
             }
+        }
+    }
+
+    /// What one connection of a device acknowledged is the device's place; written a little later.
+    fn raise_cursor(&mut self, device: &DeviceId, upto: Seq) {
+        if let Some(known) = self.devices.known.get_mut(device).filter(|known| known.cursor < upto) {
+            known.cursor = upto;
+            known.changed = true;
+            self.checkpoint.cursors_changed(self.parts.clock.uptime());
         }
     }
 
