@@ -198,7 +198,7 @@ impl Mailbox {
             Op::Block(peer) => self.block(from, op_id, &peer),
             Op::Unblock(peer) => self.unblock(from, op_id, &peer),
             Op::Drained(upto) => self.drained(from, upto, ctx),
-            Op::Dropped(last) => self.dropped(from, last, ctx),
+            Op::Dropped(last) => self.dropped(from, last),
         }
     }
 
