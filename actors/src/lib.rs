@@ -7,6 +7,7 @@ pub mod connection;
 pub mod hub;
 pub mod limits;
 pub mod mailbox;
+pub mod mutants;
 pub mod offer;
 pub mod port;
 pub mod shard;

@@ -2,5 +2,7 @@
 
 mod bad_input;
 mod chat_cli;
+mod checker;
+mod crash;
 mod operations;
 mod server;

@@ -16,11 +16,14 @@ use tidings_schema::id::{Seq, Uid};
 use tracing::{error, warn};
 
 use super::{Append, Appender, LaneState, Progress, PutNumber, Start, UNCOMMITTED_ROWS_MAX};
-use crate::port::{
-    ownership::{Barrier, Fenced, Stamp},
-    store::{
-        self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Reply, Row, Store, StoreError, TimelineId,
-        Unavailable,
+use crate::{
+    mutants,
+    port::{
+        ownership::{Barrier, Fenced, Stamp},
+        store::{
+            self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Reply, Row, Store, StoreError,
+            TimelineId, Unavailable,
+        },
     },
 };
 
@@ -200,6 +203,9 @@ fn cut_puts(appender: &Appender, owner: &Uid) -> Option<(PutNumber, Vec<Change>,
 async fn until_durable(appender: &Appender, uid: &Uid, progress: &Progress, write: Write) -> Result<(), Lost> {
     let mut pause = RETRY_MS.0;
     loop {
+        if write.stalls() {
+            mutants::before_append(uid).await;
+        }
         // A store that panics costs this attempt, not the task that owns the rows.
         let attempt = AssertUnwindSafe(async { write.start(&appender.store).await }).catch_unwind().await;
         match attempt.unwrap_or(Err(StoreError::Unavailable(Unavailable::Down))) {

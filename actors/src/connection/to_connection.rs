@@ -84,10 +84,17 @@ impl Connection {
         }
     }
 
-    /// Entries the client has not acknowledged, once more. What the outlet cannot take now was not urgent.
+    /// Entries the client has not acknowledged, once more. When this frame has left the out queue, or finds no place in
+    /// it, the mailbox hears of what has drained again: its next time-out runs from there.
     fn push_again(&mut self, frame: &EntryFrame) {
-        if self.stage == Stage::Live {
-            let _ = self.outlet.offer(self.encoded(frame));
+        if self.stage != Stage::Live {
+            return;
+        }
+        let payload = self.encoded(frame);
+        let bytes = payload.len();
+        match self.outlet.offer(payload) {
+            Written::Taken => self.deliveries.repeated(self.outlet.progress().taken, bytes),
+            Written::Full | Written::Closed => self.deliveries.not_repeated(),
         }
     }
 

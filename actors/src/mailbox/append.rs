@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Mailbox;
 use crate::{
     appender::Append,
+    mutants::{self, Mutant},
     port::{
         link::{ConnectionRef, DeliverEntry, OpId},
         store::{Change, Key, Row},
@@ -177,7 +178,9 @@ impl Mailbox {
         if !self.checkpoint.marked {
             self.checkpoint.marked = true;
             self.parts.directory.borrow_mut().mark(&self.uid);
-            put(Key::Mark(self.parts.id, self.uid.clone()), record::Mark {}.encode_to_vec());
+            if !mutants::active(Mutant::MarkRemovedTooEarly) {
+                put(Key::Mark(self.parts.id, self.uid.clone()), record::Mark {}.encode_to_vec());
+            }
         }
         if let Some(log_id) = slot.log_id {
             let head = record::Head { log_id: Bytes::copy_from_slice(log_id.as_bytes()), ..Default::default() };

@@ -6,7 +6,10 @@ use tidings_schema::id::{Place, Uid};
 use tidings_state::deliver::{Verdict, judge};
 
 use super::{Mailbox, append::NewRow, checkpoint::conversation_change, peers::NotedPlace};
-use crate::port::link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say};
+use crate::{
+    mutants::{self, Mutant},
+    port::link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say},
+};
 
 impl Mailbox {
     pub(super) fn hear(&mut self, message: PeerMessage, ctx: &mut Context<Self>) {
@@ -22,7 +25,7 @@ impl Mailbox {
     fn on_deliver(&mut self, from: &Uid, deliver: Deliver) {
         let seqs: Vec<_> = deliver.entries.iter().map(|entry| entry.seq).collect();
         let have = self.peers.entry(from).live.peer;
-        match judge(have, deliver.log_id, deliver.prev, &seqs) {
+        match mutants::judged(judge(have, deliver.log_id, deliver.prev, &seqs)) {
             Verdict::Gap { have } => {
                 counter!("tidings_deliver_gaps_total").increment(1);
                 self.say(from, Say::Gap(Gap { log_id: deliver.log_id, have }));
@@ -32,7 +35,12 @@ impl Mailbox {
                 counter!("tidings_deliver_repeats_total").increment(1);
                 self.accept(from);
             }
-            Verdict::Take { skip } => self.take(from, &deliver, skip),
+            Verdict::Take { skip } => {
+                self.take(from, &deliver, skip);
+                if mutants::active(Mutant::AcceptedBeforeDurable) {
+                    self.accept(from);
+                }
+            }
             Verdict::Adopt { place } => {
                 self.peers.entry(from).live.note_place(place);
                 self.take(from, &deliver, 0);
@@ -113,7 +121,8 @@ impl Mailbox {
     pub(super) fn accept(&mut self, from: &Uid) {
         let log_id = self.log_id();
         let Some(peer) = self.peers.get(from) else { return };
-        let Some(place) = peer.settled.peer else { return };
+        let known = if mutants::active(Mutant::AcceptedBeforeDurable) { &peer.live } else { &peer.settled };
+        let Some(place) = known.peer else { return };
         let read = log_id.map(|log_id| Place { log_id, seq: peer.settled.got_read_upto });
         let accepted = Accepted { log_id: place.log_id, upto: place.seq, read };
         self.say(from, Say::Accepted(accepted));

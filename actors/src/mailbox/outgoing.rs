@@ -13,9 +13,12 @@ use tidings_state::outbox::{Back, DELIVER_BYTES_MAX, Flight};
 use tracing::warn;
 
 use super::{Mailbox, Phase};
-use crate::port::{
-    link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say},
-    store::{PageLimit, StoreError},
+use crate::{
+    mutants,
+    port::{
+        link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say},
+        store::{PageLimit, StoreError},
+    },
 };
 
 /// Rows read at a time when a row to be delivered is not in memory.
@@ -95,6 +98,9 @@ impl Mailbox {
     pub(super) fn say(&mut self, to: &Uid, say: Say) -> bool {
         let shard = to.shard(self.parts.shards);
         let message = PeerMessage { from: self.uid.clone(), to: to.clone(), say };
+        if mutants::loses(&message.say) {
+            return true;
+        }
         let taken = self.parts.link.peer(shard, message).is_taken();
         if !taken {
             counter!("tidings_peer_messages_refused_total").increment(1);

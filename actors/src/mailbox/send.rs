@@ -10,7 +10,10 @@ use tidings_schema::{
 use tidings_state::{outbox::OUTBOX_ROWS_MAX, sent_window::Lookup};
 
 use super::{Mailbox, append::NewRow};
-use crate::port::link::{ConnectionRef, OpId, SendOp};
+use crate::{
+    mutants::{self, Mutant},
+    port::link::{ConnectionRef, OpId, SendOp},
+};
 
 /// Ids older than this are refused: the id records that make a retry safe are kept one day longer.
 pub const MESSAGE_ID_AGE_MS_MAX: u64 = 13 * 24 * 3_600 * 1_000;
@@ -31,6 +34,9 @@ impl Mailbox {
 
     /// The window first; beyond it what the id record said (a gate has fetched it for a retry).
     fn look_up(&self, send: &SendOp) -> Lookup {
+        if mutants::active(Mutant::NoDedupe) {
+            return Lookup::New;
+        }
         match self.window.look_up(send.draft.message_id, send.draft.hash) {
             Lookup::Beyond => self.gate.found_id(&send.draft.message_id, &send.draft.hash).unwrap_or(Lookup::Beyond),
             known @ (Lookup::New | Lookup::Duplicate { .. } | Lookup::Conflict) => known,

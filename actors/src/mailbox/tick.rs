@@ -24,7 +24,7 @@ impl Mailbox {
             self.drive(&uid, ctx);
         }
         self.write_due_receipts();
-        self.redeliver_due();
+        self.redeliver_due(ctx);
         let online: Vec<ConnectionRef> = self.devices.online.keys().copied().collect();
         for connection in online {
             self.feed(connection, ctx);

@@ -1,0 +1,139 @@
+//! Deliberate bugs and faults that prove the checkers: `TIDINGS_MUTANT` names those that are active, and only a build
+//! with the feature `mutants` looks. Without it every question here is answered "no" at compile time.
+
+use tidings_schema::id::Uid;
+use tidings_state::deliver::Verdict;
+
+use crate::port::link::Say;
+
+/// A bug that some checker must catch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A send is acked when its row is handed to the Appender.
+    AckWhenHandedOver,
+    /// Every message id is taken for a new one.
+    NoDedupe,
+    /// Every `Deliver` is taken whole, whatever it is chained to.
+    DeliverOutOfChain,
+    /// `accepted` is said of rows that are not durable.
+    AcceptedBeforeDurable,
+    /// The mark that brings a mailbox back after a crash is gone before its work is done.
+    MarkRemovedTooEarly,
+    /// A device's cursor moves when an entry is pushed, not when it is acknowledged.
+    CursorBeforePush,
+}
+
+/// Something bad that the world does, and that no promise may break under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No `Deliver` arrives.
+    DropDeliver,
+    /// The first `Deliver` of the process does not arrive; what follows does.
+    DropFirstDeliver,
+    /// Every other `accepted` does not arrive.
+    LoseAccepted,
+    /// Every append takes [`SLOW_APPEND_MS`] longer.
+    SlowStore,
+    /// Appends to inboxes of users whose id begins with [`HELD_PREFIX`] never happen.
+    HeldInboxes,
+}
+
+/// How much longer an append takes under [`Fault::SlowStore`].
+pub const SLOW_APPEND_MS: u64 = 150;
+/// Whose appends [`Fault::HeldInboxes`] holds.
+pub const HELD_PREFIX: &str = "held-";
+
+#[cfg(feature = "mutants")]
+mod chosen {
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::{Fault, Mutant};
+
+    static CHOSEN: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let names = std::env::var("TIDINGS_MUTANT").unwrap_or_default();
+        if !names.is_empty() {
+            tracing::warn!(names, "this server is broken on purpose");
+        }
+        names.split(',').map(str::to_owned).collect()
+    });
+    static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
+    static DELIVERS: AtomicUsize = AtomicUsize::new(0);
+
+    fn is_chosen(name: &str) -> bool {
+        CHOSEN.iter().any(|chosen| chosen == name)
+    }
+
+    pub(super) fn active(mutant: Mutant) -> bool {
+        is_chosen(match mutant {
+            Mutant::AckWhenHandedOver => "ack_when_handed_over",
+            Mutant::NoDedupe => "no_dedupe",
+            Mutant::DeliverOutOfChain => "deliver_out_of_chain",
+            Mutant::AcceptedBeforeDurable => "accepted_before_durable",
+            Mutant::MarkRemovedTooEarly => "mark_removed_too_early",
+            Mutant::CursorBeforePush => "cursor_before_push",
+        })
+    }
+
+    pub(super) fn happens(fault: Fault) -> bool {
+        match fault {
+            Fault::DropDeliver => is_chosen("drop_deliver"),
+            Fault::DropFirstDeliver => is_chosen("drop_first_deliver") && DELIVERS.fetch_add(1, Ordering::Relaxed) == 0,
+            Fault::LoseAccepted => {
+                is_chosen("lose_accepted") && ACCEPTED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+            }
+            Fault::SlowStore => is_chosen("slow_store"),
+            Fault::HeldInboxes => is_chosen("held_inboxes"),
+        }
+    }
+}
+
+#[cfg(not(feature = "mutants"))]
+mod chosen {
+    use super::{Fault, Mutant};
+
+    pub(super) const fn active(_: Mutant) -> bool {
+        false
+    }
+
+    pub(super) const fn happens(_: Fault) -> bool {
+        false
+    }
+}
+
+/// Whether this bug was asked for.
+#[must_use]
+#[inline]
+pub fn active(mutant: Mutant) -> bool {
+    chosen::active(mutant)
+}
+
+/// Whether words from mailbox to mailbox get lost here.
+#[must_use]
+#[inline]
+pub fn loses(say: &Say) -> bool {
+    match say {
+        Say::Deliver(_) => chosen::happens(Fault::DropDeliver) || chosen::happens(Fault::DropFirstDeliver),
+        Say::Accepted(_) => chosen::happens(Fault::LoseAccepted),
+        Say::Gap(_) | Say::Delivered(_) => false,
+    }
+}
+
+/// The receiver's judgement, or that of a receiver that does not look.
+#[inline]
+pub fn judged(verdict: Verdict) -> Verdict {
+    if active(Mutant::DeliverOutOfChain) { Verdict::Take { skip: 0 } } else { verdict }
+}
+
+/// What a store with faults does before an append.
+#[inline]
+pub async fn before_append(uid: &Uid) {
+    if chosen::happens(Fault::HeldInboxes) && uid.as_str().starts_with(HELD_PREFIX) {
+        std::future::pending::<()>().await;
+    }
+    if chosen::happens(Fault::SlowStore) {
+        tokio::time::sleep(std::time::Duration::from_millis(SLOW_APPEND_MS)).await;
+    }
+}

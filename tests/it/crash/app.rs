@@ -1,0 +1,187 @@
+//! An app on a device: sends at random through the client library, reads what comes, and is sometimes ended and opened
+//! again on the same durable queue.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tidings_client::{
+    Client, Config, Events, TokenSource,
+    core::{ConnectionState, Draft, Event},
+    queue::FileQueue,
+};
+use tidings_schema::id::{Seq, Uid};
+use tokio::sync::watch;
+
+use super::{book::Book, chance::Chance};
+use crate::{
+    checker::{Entry, Fate, Sending, What},
+    server::Server,
+};
+
+/// Messages one device has handed over without an answer at most.
+const OPEN_MAX: usize = 24;
+/// People open the app again rather than wait longer.
+const WAIT_MS_MAX: u64 = 1_000;
+
+/// Whether apps send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// As fast as they get answers.
+    On,
+    /// Not any more; they only listen.
+    Off,
+    /// They end.
+    Over,
+}
+
+/// Who may be blocked by a user.
+pub type Foe = Option<Uid>;
+
+/// One device of one user.
+pub struct App {
+    pub uid: String,
+    pub device: String,
+    pub peers: Vec<Uid>,
+    pub foe: Foe,
+    pub chance: Chance,
+    url: String,
+    token: String,
+    queue_dir: PathBuf,
+    book: Arc<Book>,
+    open: usize,
+    sent: usize,
+    /// The newest messages seen, to be read: peer and seq.
+    unread: Vec<(Uid, Seq)>,
+}
+
+impl App {
+    pub async fn new(server: &Server, book: &Arc<Book>, uid: &str, device: &str, chance: Chance) -> Self {
+        Self {
+            uid: uid.to_owned(),
+            device: device.to_owned(),
+            peers: Vec::new(),
+            foe: None,
+            chance,
+            url: server.url(),
+            token: server.token(uid).await,
+            queue_dir: server.queue_dir(uid, device),
+            book: book.clone(),
+            open: 0,
+            sent: 0,
+            unread: Vec::new(),
+        }
+    }
+
+    fn start(&self) -> (Client, Events) {
+        let mut config = Config::new(self.url.clone(), TokenSource::fixed(self.token.clone()), self.device.clone());
+        config.queue = Box::new(FileQueue::open(&self.queue_dir).unwrap());
+        self.book.starts(&self.uid, &self.device);
+        Client::connect(config).unwrap()
+    }
+
+    /// Runs until the traffic is over.
+    pub async fn run(mut self, mut traffic: watch::Receiver<Traffic>) {
+        let mut running = self.start();
+        while *traffic.borrow_and_update() != Traffic::Over {
+            let (client, events) = &mut running;
+            if *traffic.borrow() == Traffic::On && self.open < OPEN_MAX {
+                self.act(client).await;
+            }
+            let full = self.open >= OPEN_MAX || *traffic.borrow() != Traffic::On;
+            let again = tokio::select! {
+                biased;
+                event = events.next() => self.take(event.expect("the client runs until it is closed")),
+                _ = traffic.changed() => Again::No,
+                // There is room for more.
+                () = std::future::ready(()), if !full => Again::No,
+            };
+            if again == Again::Yes || *traffic.borrow() == Traffic::On && self.chance.once_in(2_000) {
+                self.end(running).await;
+                running = self.start();
+            }
+        }
+        self.end(running).await;
+    }
+
+    /// Ends the app: closed well, or gone without a word; what it was told and did not apply comes again.
+    async fn end(&mut self, (client, mut events): (Client, Events)) {
+        if self.chance.once_in(2) {
+            client.close().await;
+        }
+        drop(client);
+        while let Some(event) = events.next().await {
+            self.take(event);
+        }
+    }
+
+    async fn act(&mut self, client: &Client) {
+        match self.chance.between(0, 100) {
+            0..3 if !self.unread.is_empty() => {
+                let (peer, seq) = self.chance.pick(&self.unread).clone();
+                client.read(&peer, seq).await.unwrap();
+                self.unread.clear();
+            }
+            3 => self.change_block(client),
+            _ => self.send(client).await,
+        }
+    }
+
+    async fn send(&mut self, client: &Client) {
+        let to = self.chance.pick(&self.peers).clone();
+        self.sent += 1;
+        let text = format!("{} of {} on {}", self.sent, self.uid, self.device);
+        let sending = client.send(Draft::text(to.clone(), text.clone())).await.unwrap();
+        self.open += 1;
+        self.book.handed_over(Sending {
+            id: sending.message_id().to_string(),
+            from: self.uid.clone(),
+            device: self.device.clone(),
+            to: to.to_string(),
+            text,
+            fate: Fate::Open,
+        });
+    }
+
+    /// Asks, and does not wait for the answer: the entry says what came of it.
+    fn change_block(&mut self, client: &Client) {
+        let Some(foe) = self.foe.clone() else { return };
+        let (client, block) = (client.clone(), self.chance.once_in(2));
+        tokio::spawn(async move {
+            let _maybe = if block { client.block(&foe).await } else { client.unblock(&foe).await };
+        });
+    }
+
+    fn take(&mut self, event: Event) -> Again {
+        match &event {
+            Event::Sent(sent) => {
+                self.open -= 1;
+                self.book.answered(&sent.message_id.to_string(), Fate::Acked(sent.seq.get()));
+            }
+            Event::Refused(refused) => {
+                self.open -= 1;
+                self.book.answered(&refused.message_id.to_string(), Fate::Refused);
+            }
+            Event::Connection(ConnectionState::Waiting { retry_in_ms }) if *retry_in_ms > WAIT_MS_MAX => {
+                return Again::Yes;
+            }
+            Event::Connection(ConnectionState::Stopped(why)) => panic!("{} on {}: {why:?}", self.uid, self.device),
+            Event::ConversationsReset { .. } => panic!("{} on {} was reset", self.uid, self.device),
+            _ => {}
+        }
+        if let Some(entry) = Entry::of_event(event) {
+            if let What::Message { peer, from, .. } = &entry.what
+                && *from != self.uid
+            {
+                self.unread.push((peer.parse().unwrap(), Seq::new(entry.seq)));
+            }
+            self.book.told(&self.uid, &self.device, entry);
+        }
+        Again::No
+    }
+}
+
+/// Whether the app is to be opened again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    Yes,
+    No,
+}
