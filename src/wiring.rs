@@ -145,6 +145,8 @@ pub fn start(
     // Set once: this is the only place that does.
     let _set = start_page.set(page(edge.addr, admin_addr));
     actix_rt::spawn(telemetry::keep_up(metrics));
+    // Before anyone is told that the server is ready.
+    readiness.send_replace(readiness_of(*store.health().borrow()));
     let addr = edge.addr;
     Ok(Running { addr, admin_addr, edge, admin, store, readiness, shard_threads })
 }
@@ -179,15 +181,18 @@ impl Running {
     }
 }
 
+fn readiness_of(health: Health) -> Readiness {
+    match health {
+        Health::Ready => Readiness::Ready,
+        Health::DiskFull => Readiness::Not("disk is nearly full"),
+        Health::Failed => Readiness::Not("store failed"),
+    }
+}
+
 /// Readiness follows the store.
 async fn follow(mut health: watch::Receiver<Health>, readiness: watch::Sender<Readiness>) {
     loop {
-        let now = match *health.borrow_and_update() {
-            Health::Ready => Readiness::Ready,
-            Health::DiskFull => Readiness::Not("disk is nearly full"),
-            Health::Failed => Readiness::Not("store failed"),
-        };
-        readiness.send_replace(now);
+        readiness.send_replace(readiness_of(*health.borrow_and_update()));
         if health.changed().await.is_err() {
             return;
         }

@@ -2,13 +2,13 @@
 
 use tidings_schema::wire::{self, entry};
 
-use super::talk::{Form, Talk};
+use super::talk::{Form, Talk, words};
 use crate::server::Server;
 
 /// What an entry says, without the receipts, which depend on timing.
 fn gist(entry: &wire::Entry) -> Option<(u64, String)> {
     let said = match entry.body.as_ref()? {
-        entry::Body::Message(message) => format!("{} {}", message.from, super::talk::words(entry)?),
+        entry::Body::Message(message) => format!("{} {}", message.from, words(entry)?),
         entry::Body::Read(marker) => format!("read {}", marker.upto),
         entry::Body::Blocked(blocked) => format!("blocked {}", blocked.uid),
         entry::Body::Unblocked(unblocked) => format!("unblocked {}", unblocked.uid),
@@ -37,6 +37,7 @@ async fn every_device_sees_everything_once_and_in_the_same_order() {
     let (mut phone, _) = Talk::hello(&server, Form::Protobuf, "alice", "phone").await;
     let (mut laptop, _) = Talk::hello(&server, Form::Json, "alice", "laptop").await;
     let (mut bob, _) = Talk::hello(&server, Form::Json, "bob", "d").await;
+    let (mut watch, _) = Talk::hello(&server, Form::Json, "alice", "watch").await;
     let mut expected = Vec::new();
     for n in 0..20 {
         phone.send("bob", &format!("phone {n}")).await;
@@ -46,7 +47,7 @@ async fn every_device_sees_everything_once_and_in_the_same_order() {
         bob.send("alice", &format!("bob {n}")).await;
     }
     // The last of bob's is at alice's when it is read.
-    let head = loop_until_there(&mut phone, "bob 19").await;
+    let head = watch.entry_with(|entry| (words(entry).as_deref() == Some("bob 19")).then_some(entry.seq)).await;
     assert!(laptop.read("bob", head).await > head);
     let block = wire::client_frame::Op::Block(wire::Block { uid: "mallory".into() });
     laptop.ask(block).await;
@@ -72,17 +73,4 @@ async fn every_device_sees_everything_once_and_in_the_same_order() {
     assert_eq!(theirs.len(), 20);
     assert!(all.iter().any(|(_, said)| *said == format!("read {head}")));
     assert!(all.iter().any(|(_, said)| said == "blocked mallory"));
-}
-
-/// Waits on a connection of its own until this message of a peer is in the inbox; the seq.
-async fn loop_until_there(talk: &mut Talk, last: &str) -> u64 {
-    let mut after = 0;
-    loop {
-        let page = talk.sync(after, 200).await;
-        let found = page.entries.iter().find(|entry| super::talk::words(entry).as_deref() == Some(last));
-        if let Some(entry) = found {
-            return entry.seq;
-        }
-        after = page.entries.last().map_or(after, |entry| entry.seq);
-    }
 }
