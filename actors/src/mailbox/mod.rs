@@ -40,6 +40,7 @@ use tidings_schema::{
 };
 use tidings_state::{limiter::Limiter, sent_window::SentWindow, timeline::Timeline};
 use tracing::error;
+use uuid::Uuid;
 
 use self::{
     checkpoint::Checkpoint,
@@ -119,6 +120,8 @@ pub struct Mailbox {
     work: VecDeque<Work>,
     gate: Gate,
     timeline: Timeline,
+    /// Becomes the log's identity if this activation appends row 1.
+    fresh_log_id: LogId,
     window: SentWindow,
     rows: Rows,
     /// Unread messages of all conversations after the newest row.
@@ -151,6 +154,7 @@ impl Mailbox {
             work: works.into(),
             gate: Gate::default(),
             timeline: Timeline::empty(epoch),
+            fresh_log_id: LogId::new(Uuid::new_v4().into_bytes()),
             window: SentWindow::new(),
             rows: Rows::default(),
             unread_total: 0,
