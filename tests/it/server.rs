@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, ChildStdout, Command},
+    sync::RwLock,
     time::timeout,
 };
 
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LAST_LINE: &str = "(From a checkout";
 /// Ports below the range the system hands out, so that nobody takes one while the server is down.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A process that is being started holds every file of this one for a moment, locks included: no queue is opened then.
+static SPAWNING: RwLock<()> = RwLock::const_new(());
 
 /// A server, running or not. Killed when dropped.
 pub struct Server {
@@ -59,9 +63,11 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
+        let spawning = SPAWNING.write().await;
         let mut child = command.spawn().unwrap();
         let mut screen = BufReader::new(child.stdout.take().unwrap());
         let ready = timeout(PATIENCE, ready(&mut screen)).await;
+        drop(spawning);
         assert!(ready == Ok(true), "the server did not start: {}", self.log());
         self.running = Some((child, screen));
     }
@@ -124,7 +130,7 @@ impl Server {
     /// A client of `uid` on `device` that keeps what it must in a directory of its own.
     pub async fn client_config(&self, uid: &str, device: &str) -> Config {
         let mut config = Config::new(self.url(), TokenSource::fixed(self.token(uid).await), device);
-        config.queue = Box::new(FileQueue::open(&self.queue_dir(uid, device)).unwrap());
+        config.queue = Box::new(open_queue(&self.queue_dir(uid, device)).await);
         config.platform = "test".into();
         config
     }
@@ -161,6 +167,12 @@ impl Server {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
+}
+
+/// Opens the durable queue in a directory of its own, which nobody else has open.
+pub async fn open_queue(dir: &Path) -> FileQueue {
+    let _no_process_starts = SPAWNING.read().await;
+    FileQueue::open(dir).unwrap()
 }
 
 /// Reads the start screen to its end.

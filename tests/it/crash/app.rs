@@ -6,7 +6,6 @@ use std::{path::PathBuf, sync::Arc};
 use tidings_client::{
     Client, Config, Events, TokenSource,
     core::{ConnectionState, Draft, Event},
-    queue::FileQueue,
 };
 use tidings_schema::id::{Seq, Uid};
 use tokio::sync::watch;
@@ -14,7 +13,7 @@ use tokio::sync::watch;
 use super::{book::Book, chance::Chance};
 use crate::{
     checker::{Entry, Fate, Sending, What},
-    server::Server,
+    server::{Server, open_queue},
 };
 
 /// Messages one device has handed over without an answer at most.
@@ -71,16 +70,16 @@ impl App {
         }
     }
 
-    fn start(&self) -> (Client, Events) {
+    async fn start(&self) -> (Client, Events) {
         let mut config = Config::new(self.url.clone(), TokenSource::fixed(self.token.clone()), self.device.clone());
-        config.queue = Box::new(FileQueue::open(&self.queue_dir).unwrap());
+        config.queue = Box::new(open_queue(&self.queue_dir).await);
         self.book.starts(&self.uid, &self.device);
         Client::connect(config).unwrap()
     }
 
     /// Runs until the traffic is over.
     pub async fn run(mut self, mut traffic: watch::Receiver<Traffic>) {
-        let mut running = self.start();
+        let mut running = self.start().await;
         while *traffic.borrow_and_update() != Traffic::Over {
             let (client, events) = &mut running;
             if *traffic.borrow() == Traffic::On && self.open < OPEN_MAX {
@@ -96,7 +95,7 @@ impl App {
             };
             if again == Again::Yes || *traffic.borrow() == Traffic::On && self.chance.once_in(2_000) {
                 self.end(running).await;
-                running = self.start();
+                running = self.start().await;
             }
         }
         self.end(running).await;

@@ -41,7 +41,7 @@ const CURSOR_FLUSH_MS: u64 = 250;
 /// When nothing has come for so long nothing will: receipts come at most a second and an ack's delay late.
 const QUIET: Duration = Duration::from_secs(4);
 /// No step of the test takes longer, unless what it waits for never comes.
-const STEP_WITHIN: Duration = Duration::from_secs(120);
+const STEP_WITHIN: Duration = Duration::from_secs(40);
 
 /// Settings under which nobody is slowed down and things move often.
 const SETTINGS: [(&str, &str); 5] = [
@@ -130,6 +130,7 @@ impl World {
         counts.kills += 1;
         counts.kills_in_flight += usize::from(open > 0);
         counts.open_at_kills += open;
+        println!("kill {} after {} acks, {open} open, {} ms", counts.kills, goal, self.book.now_ms());
         self.start().await;
     }
 
@@ -172,6 +173,7 @@ impl World {
         while let Some(ended) = self.apps.join_next().await {
             ended.unwrap();
         }
+        self.life.send_replace(None);
         drop(self.life);
         while let Some(ended) = self.watchers.join_next().await {
             ended.unwrap();
