@@ -48,8 +48,16 @@ struct Snapshot {
 /// Runs it all.
 ///
 /// # Errors
-/// When there is no server, or not everybody can connect. Wrong counts are in the report.
+/// When there is no server, or not everybody can connect, or someone interrupts. Wrong counts are in the report.
 pub(super) async fn run(args: &DmArgs, mint: Mint) -> anyhow::Result<Report> {
+    tokio::select! {
+        report = carry_out(args, mint) => report,
+        // An own server and its data go with what is dropped here.
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    }
+}
+
+async fn carry_out(args: &DmArgs, mint: Mint) -> anyhow::Result<Report> {
     // An odd user would have nobody to talk to.
     let users = args.users as usize / 2 * 2;
     let target = Target::open(args)?;
@@ -197,5 +205,38 @@ fn missing(shared: &Shared, user: usize) -> Option<String> {
 fn name_what_is_missing(shared: &Shared) {
     for wrong in (0..shared.users.len()).filter_map(|user| missing(shared, user)) {
         shared.wrong(wrong);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_schema::id::Seq;
+
+    use super::{super::user::Progress, *};
+
+    /// Two users of whom the first sent three messages, and everything went well.
+    fn done() -> [Progress; 2] {
+        let last = Seq::new(3);
+        let sender = Progress { sent: 3, acked: 3, echoed: 3, last, delivered_upto: last, ..Progress::default() };
+        [sender, Progress { received: 3, ..Progress::default() }]
+    }
+
+    fn missing_after(change: impl FnOnce(&mut [Progress; 2])) -> Option<String> {
+        let shared = Shared::new(2).unwrap();
+        let mut users = done();
+        change(&mut users);
+        shared.users.iter().zip(users).for_each(|(place, user)| place.set(user));
+        assert_eq!(is_complete(&shared), missing(&shared, 0).is_none());
+        missing(&shared, 0)
+    }
+
+    #[test]
+    fn a_message_that_is_lost_doubled_or_not_acknowledged_is_missed() {
+        assert_eq!(missing_after(|_| {}), None);
+        assert!(missing_after(|users| users[1].received = 2).unwrap().contains("received 2"));
+        assert!(missing_after(|users| users[1].received = 4).unwrap().contains("received 4"));
+        assert!(missing_after(|users| users[0].acked = 2).unwrap().contains("acked 2"));
+        assert!(missing_after(|users| users[0].echoed = 4).unwrap().contains("own inbox 4"));
+        assert!(missing_after(|users| users[0].delivered_upto = Seq::new(2)).unwrap().contains("acknowledge"));
     }
 }

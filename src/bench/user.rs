@@ -47,9 +47,9 @@ pub(super) struct Progress {
     /// Messages of the partner seen.
     pub(super) received: u64,
     /// Place of the newest own message in the own inbox.
-    last: Seq,
+    pub(super) last: Seq,
     /// Own messages up to here are acknowledged by a device of the partner.
-    delivered_upto: Seq,
+    pub(super) delivered_upto: Seq,
 }
 
 impl Progress {
@@ -289,16 +289,65 @@ fn number_and_due(message: &Message) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use tidings_client::{Config, TokenSource};
+    use tidings_schema::wire;
+
     use super::*;
+
+    fn message(from: &str, text: String) -> Message {
+        let content = Some(wire::Content { kind: Some(Kind::Text(wire::Text { text })) });
+        let message = wire::Message { from: from.into(), content, ..wire::Message::default() };
+        Message { seq: Seq::new(1), time: 0, peer: "b".into(), message }
+    }
+
+    /// A user whose server nobody started; what it sees is told to it.
+    fn user(shared: &Rc<Shared>) -> User {
+        let (client, events) =
+            Client::connect(Config::new("ws://127.0.0.1:1/v1/ws", TokenSource::fixed("x"), "d")).unwrap();
+        User {
+            shared: Rc::clone(shared),
+            me: 0,
+            name: "a".parse().unwrap(),
+            partner: "b".parse().unwrap(),
+            client,
+            events,
+            orders: Orders::Window(1),
+            bytes: 40,
+            in_flight: VecDeque::new(),
+            go: Rc::default(),
+        }
+    }
 
     #[test]
     fn a_text_has_its_length_and_carries_its_number() {
-        let words = text(17, 123_456, 128);
-        assert_eq!(words.len(), 128);
-        let content =
-            tidings_schema::wire::Content { kind: Some(Kind::Text(tidings_schema::wire::Text { text: words })) };
-        let message = tidings_schema::wire::Message { content: Some(content), ..Default::default() };
-        let message = Message { seq: Seq::new(1), time: 0, peer: "b".into(), message };
-        assert_eq!(number_and_due(&message), Some((17, 123_456)));
+        let text = text(17, 123_456, 128);
+        assert_eq!(text.len(), 128);
+        assert_eq!(number_and_due(&message("a", text)), Some((17, 123_456)));
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_twice_or_out_of_order_or_from_nobody_is_wrong() {
+        let shared = Rc::new(Shared::new(2).unwrap());
+        let mut user = user(&shared);
+        for (number, wrongs) in [(0, 0), (1, 0), (1, 1), (3, 1), (5, 2)] {
+            user.message(&message("b", text(number, 0, 40)));
+            assert_eq!(shared.wrongs.get(), wrongs, "after {number}");
+        }
+        user.message(&message("a", text(0, 0, 40)));
+        assert_eq!((shared.wrongs.get(), shared.users[0].get().echoed), (2, 1));
+        user.message(&message("b", "what is this".into()));
+        assert_eq!(shared.wrongs.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_ack_of_another_message_than_the_next_is_wrong() {
+        let shared = Rc::new(Shared::new(2).unwrap());
+        let mut user = user(&shared);
+        let id = |byte| MessageId::v7(tidings_schema::id::Millis::new(1), [byte; 10]);
+        user.in_flight.extend([(id(1), 0), (id(2), 0)]);
+        user.acked(Sent { message_id: id(1), seq: Seq::new(1), time: 0 });
+        assert_eq!(shared.wrongs.get(), 0);
+        user.acked(Sent { message_id: id(3), seq: Seq::new(2), time: 0 });
+        assert_eq!(shared.wrongs.get(), 1);
     }
 }

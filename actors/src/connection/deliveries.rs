@@ -109,6 +109,11 @@ impl Deliveries {
         self.ack_owed = self.ack_owed.max(Some(upto));
     }
 
+    /// What was acknowledged last is above the head and counts for nothing.
+    pub fn not_acked(&mut self) {
+        self.acked = self.last;
+    }
+
     /// The outlet wrote its first `frames` frames in full. Says whether a report is due at the next sweep.
     pub fn left(&mut self, frames: u64) {
         while let Some(&(_, last)) = self.queued.front().filter(|(frame, _)| *frame <= frames) {

@@ -206,15 +206,24 @@ impl Connection {
 
     /// Writes a frame. An answer that finds the out queue full ends the connection: its client does not read.
     fn say(&mut self, re: OpId, body: wire::server_frame::Body) {
+        if self.offer(re, body) == Written::Full {
+            self.close(CloseReason::Slow);
+        }
+    }
+
+    /// Writes a page. As JSON it may be many times larger than it was counted; a client that reads asks again.
+    fn say_page(&mut self, re: OpId, body: wire::server_frame::Body) {
+        if self.offer(re, body) == Written::Full {
+            self.error(re, ErrorCode::Busy, "the page found no room, ask again");
+        }
+    }
+
+    fn offer(&self, re: OpId, body: wire::server_frame::Body) -> Written {
         let frame = wire::ServerFrame { re, body: Some(body) };
-        let payload = match self.encoding() {
+        self.outlet.offer(match self.encoding() {
             Encoding::Protobuf => frame.encode_to_vec().into(),
             Encoding::Json => json::encode_server(&frame).into(),
-        };
-        match self.outlet.offer(payload) {
-            Written::Taken | Written::Closed => {}
-            Written::Full => self.close(CloseReason::Slow),
-        }
+        })
     }
 
     fn error(&mut self, re: OpId, code: ErrorCode, text: impl Into<String>) {

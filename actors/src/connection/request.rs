@@ -55,10 +55,14 @@ impl Connection {
     }
 
     fn operation(&mut self, op_id: OpId, op: client_frame::Op) {
-        // An ack costs nothing here and may not be lost: the highest one is kept.
+        // An ack may not be lost: the highest one is kept.
         if let client_frame::Op::Ack(ack) = &op {
             self.deliveries.acked(Seq::new(ack.inbox));
-            return self.settle(Deliveries::urgent);
+            return match self.limiter.allows(self.parts.clock.uptime()) {
+                Ok(()) => self.settle(Deliveries::urgent),
+                // A flood of acks costs its sender a second, not the mailbox.
+                Err(_) => self.pulse.soon(),
+            };
         }
         if op_id != 0 && self.unanswered.contains(op_id) {
             return self.error(op_id, ErrorCode::BadField, "id is that of an operation that still waits");

@@ -51,10 +51,16 @@ impl Connection {
         match self.unanswered.take(op_id) {
             Some(pending) => {
                 self.note(&pending, refusal_of(&body));
-                self.say(op_id, body);
+                match pending.kind {
+                    Kind::Page => self.say_page(op_id, body),
+                    Kind::Send(..) | Kind::Other => self.say(op_id, body),
+                }
             }
             // An error about something that has no id, such as an ack.
-            None if op_id == 0 && refusal_of(&body).is_some() => self.say(0, body),
+            None if op_id == 0 && refusal_of(&body).is_some() => {
+                self.deliveries.not_acked();
+                self.say(0, body);
+            }
             // The client was told "outcome unknown" before.
             None => metrics::counter!("tidings_late_answers_total").increment(1),
         }

@@ -17,7 +17,7 @@ use tidings_state::conversation::history_bucket;
 
 use super::{Mailbox, Phase, peers::Peer};
 use crate::{
-    appender::PutNumber,
+    appender::{LaneState, PutNumber},
     port::store::{Change, Key},
 };
 
@@ -177,7 +177,7 @@ impl Mailbox {
         };
         self.window.release(upto);
         self.rows.release(upto);
-        self.peers.release();
+        self.release_peers();
     }
 
     /// Writes cursors that have waited long enough.
@@ -226,6 +226,7 @@ impl Mailbox {
             && self.gate.is_open()
             && self.answers.is_empty()
             && self.checkpoint.writing.is_none()
+            && self.progress.state() == LaneState::Open
             && !self.parts.appender.in_flight(&self.uid)
             && self.peers.owe_nothing()
             && self.devices.owe_nothing(self.timeline.committed())
@@ -242,6 +243,24 @@ impl Mailbox {
                 self.leave(ctx);
             }
             Some(Leaving::Writing(_) | Leaving::Unmarking(_)) | None => {}
+        }
+    }
+
+    /// The last records are not written yet (the store may be down or full) and somebody wants something: reads go on.
+    pub(super) fn stay_if_wanted(&mut self, ctx: &mut Context<Self>) {
+        let writing = matches!(self.checkpoint.leaving, Some(Leaving::Writing(_)));
+        let wanted = !self.work.is_empty() || self.parts.directory.borrow().is_wanted(&self.uid);
+        if writing && wanted {
+            self.checkpoint.leaving = None;
+            self.stay(ctx);
+        }
+    }
+
+    /// Conversations that are not in use leave memory, but never while one is being read: what was read would be older
+    /// than what left.
+    pub(super) fn release_peers(&mut self) {
+        if self.checkpoint.writing.is_none() && self.gate.is_open() {
+            self.peers.release();
         }
     }
 

@@ -37,6 +37,7 @@ impl Mailbox {
         let mut told = Vec::new();
         for row in rows.iter().take_while(|row| row.seq <= committed) {
             self.peers.settle(row);
+            self.committed_unread = row.t;
             self.tell_read(row);
             note_peer(&mut told, row);
         }

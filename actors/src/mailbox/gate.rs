@@ -18,7 +18,7 @@ use tracing::warn;
 use super::{Mailbox, Work, pages::read_rows_of_history};
 use crate::port::{
     link::{Command, Op},
-    store::{HistoryRange, Key, Page, PageLimit, Reply, Scan, StoreError},
+    store::{HistoryRange, Key, PageLimit, Reply, Scan, StoreError},
 };
 
 /// Peers listed in one page when all conversations are asked for.
@@ -181,6 +181,7 @@ impl Mailbox {
             }
             Need::Marker(peer, seq) => {
                 let row = self.marker_in_memory(&peer, seq);
+                let n = self.rows.get(seq).map(|row| row.n);
                 let bucket = self.peers.get(&peer).map_or(0, |peer| peer.settled.bucket_before(seq.next()));
                 let range = HistoryRange { owner, peer, bucket, before: seq.next() };
                 Box::pin(async move {
@@ -188,7 +189,11 @@ impl Mailbox {
                         return Ok(Fetched::Marker(seq, row));
                     }
                     let limit = PageLimit { rows: MARKER_ROWS, bytes: super::push::PUSH_BYTES_MAX };
-                    marker_of(seq, store.read_history(range, limit).await?).map(|row| Fetched::Marker(seq, row))
+                    let rows = read_rows_of_history(store.read_history(range, limit).await?)?;
+                    // A row that is in memory may not be in the history yet; only the peer's place is wanted then.
+                    let n = n.or_else(|| rows.first().filter(|row| row.seq == seq).map(|row| row.n));
+                    let place = rows.iter().find_map(|row| row.place);
+                    Ok(Fetched::Marker(seq, n.map(|n| MarkerRow { n, place })))
                 })
             }
         };
@@ -238,12 +243,6 @@ impl Mailbox {
         // Without a place the store is asked: the peer's newest message may be an older row.
         place.map(|place| Some(MarkerRow { n: row.n, place: Some(place) }))
     }
-}
-
-fn marker_of(seq: Seq, page: Page) -> Result<Option<MarkerRow>, StoreError> {
-    let rows = read_rows_of_history(page)?;
-    let Some(row) = rows.first().filter(|row| row.seq == seq) else { return Ok(None) };
-    Ok(Some(MarkerRow { n: row.n, place: rows.iter().find_map(|row| row.place) }))
 }
 
 fn decode_all(peers: Vec<Uid>, records: Vec<Option<Bytes>>) -> Result<BTreeMap<Uid, Conversation>, StoreError> {

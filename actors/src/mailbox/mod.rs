@@ -72,6 +72,17 @@ pub enum Work {
     Peer(PeerMessage),
 }
 
+impl Work {
+    /// Whether a connection has told this once and will not tell it again. It passes the bounds of queues: a connection
+    /// has at most one of each kind on its way, but for acks, of which it keeps only the newest while one is refused.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self {
+            Self::Command(command) => matches!(command.op, Op::Detach | Op::Drained(_) | Op::Dropped(_)),
+            Self::Peer(_) => false,
+        }
+    }
+}
+
 impl Message for Work {
     type Result = ();
 }
@@ -112,6 +123,8 @@ pub struct Mailbox {
     rows: Rows,
     /// Unread messages of all conversations after the newest row.
     unread_total: u64,
+    /// The same after the newest committed row.
+    committed_unread: u64,
     peers: Peers,
     devices: Devices,
     limiter: Limiter,
@@ -120,6 +133,8 @@ pub struct Mailbox {
     last_frame: Option<push::LastFrame>,
     /// What this turn tells connections, in order; leaves at the end of the turn.
     told: BTreeMap<ConnectionRef, Vec<ToConnection>>,
+    /// Good-byes that found a full queue; the tick says them again. At most one per replaced connection.
+    told_again: Vec<(ConnectionRef, Vec<ToConnection>)>,
 }
 
 impl Mailbox {
@@ -139,6 +154,7 @@ impl Mailbox {
             window: SentWindow::new(),
             rows: Rows::default(),
             unread_total: 0,
+            committed_unread: 0,
             peers: Peers::default(),
             devices: Devices::default(),
             limiter: Limiter::new(parts.limits.user_sends_per_s, parts.limits.user_sends_per_s.saturating_mul(2), now),
@@ -146,6 +162,7 @@ impl Mailbox {
             checkpoint: Checkpoint::new(now),
             last_frame: None,
             told: BTreeMap::new(),
+            told_again: Vec::new(),
             uid,
             parts,
         }
@@ -222,6 +239,10 @@ impl Mailbox {
     }
 
     fn refuse(&mut self, to: ConnectionRef, op_id: OpId, code: ErrorCode, text: &str, retry_after_ms: u64) {
+        if op_id == 0 && code != ErrorCode::AckAboveHead {
+            // Nobody asked.
+            return;
+        }
         metrics::counter!("tidings_ops_refused_total", "code" => code.number().to_string()).increment(1);
         let error = wire::Error { code: code.number(), text: text.to_owned(), retry_after_ms };
         self.answer(to, op_id, wire::server_frame::Body::Error(error));
@@ -239,7 +260,12 @@ impl Mailbox {
         while let Some((to, parts)) = self.told.pop_first() {
             match self.parts.tell(to, parts) {
                 Told::Yes => {}
-                Told::No => self.devices.unpushed(to),
+                Told::No(again) => {
+                    self.devices.unpushed(to);
+                    if !again.is_empty() {
+                        self.told_again.push((to, again));
+                    }
+                }
                 Told::Gone => self.detach(to),
             }
         }
@@ -259,11 +285,13 @@ impl Mailbox {
         directory.broke(&self.uid);
         directory.stopped(&self.uid);
         drop(directory);
+        self.parts.appender.forget(&self.uid);
         ctx.stop();
     }
 
+    /// The log's identity; it has none that may be told before its first row is committed.
     fn log_id(&self) -> Option<LogId> {
-        self.timeline.log_id()
+        self.timeline.log_id().filter(|_| self.timeline.committed() > Seq::ZERO)
     }
 }
 
@@ -286,7 +314,7 @@ impl Handler<Work> for Mailbox {
             self.refuse_work(work, ErrorCode::Busy, "mailbox is leaving memory", 1_000);
             return self.flush();
         }
-        if self.work.len() >= WORK_WAITING_MAX {
+        if self.work.len() >= WORK_WAITING_MAX && !work.is_owed() {
             self.refuse_work(work, ErrorCode::Busy, "mailbox is busy", 1_000);
             return self.flush();
         }

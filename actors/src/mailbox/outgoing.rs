@@ -12,7 +12,7 @@ use tidings_schema::{
 use tidings_state::outbox::{Back, DELIVER_BYTES_MAX, Flight};
 use tracing::warn;
 
-use super::{Mailbox, Phase};
+use super::{Mailbox, Phase, push::decode_page};
 use crate::{
     mutants,
     port::{
@@ -52,17 +52,18 @@ impl Mailbox {
         let limit = PageLimit { rows: READ_ROWS, bytes: DELIVER_BYTES_MAX };
         let page = self.parts.store.read(self.timeline_id.clone(), first.prev(), self.timeline.committed(), limit);
         ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
-            let rows = match page {
-                Ok(page) => page.rows,
+            let rows = match page.and_then(decode_page) {
+                Ok(rows) => rows,
                 Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
                 // The outbox's own pause brings it back here.
                 Err(why @ (StoreError::Unavailable(_) | StoreError::Rejected(_))) => {
                     return warn!(uid = %mailbox.uid, %why, "rows to deliver cannot be read yet");
                 }
             };
-            let rows = rows.into_iter().filter_map(|row| InboxRow::decode(row.seq, row.value).ok());
-            let wanted = rows.filter(|row| flight.seqs.contains(&row.seq));
-            let entries: Vec<DeliverEntry> = wanted.filter_map(|row| deliver_entry(&row)).collect();
+            let wanted = rows.iter().filter(|row| flight.seqs.contains(&row.seq));
+            // In the order of the chain, up to the first that is missing: none is ever passed over.
+            let chained = wanted.zip(&flight.seqs).take_while(|(row, seq)| row.seq == **seq);
+            let entries: Vec<DeliverEntry> = chained.map_while(|(row, _)| deliver_entry(row)).collect();
             if entries.is_empty() {
                 return mailbox.stop_corrupt("a row that was committed is not in the log", ctx);
             }
@@ -145,7 +146,10 @@ impl Mailbox {
                 // The peer says again that it misses rows when it is delivered to again.
                 Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => return,
             };
-            let later = mailbox.rows.after(committed).into_iter().flatten().cloned();
+            let Some(later) = mailbox.rows.page(committed, mailbox.timeline.head(), usize::MAX) else {
+                // They left memory while the log was read: it has them now.
+                return mailbox.reload_chain(uid, have, ctx);
+            };
             let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && matches!(row.body, RowBody::Out { .. });
             let chain: Vec<Seq> = rows.into_iter().chain(later).filter(out).map(|row| row.seq).collect();
             mailbox.peers.go_back(&uid, have, chain);

@@ -117,7 +117,9 @@ impl Peers {
 
     /// The chain towards a peer starts again after `have`.
     pub(super) fn go_back(&mut self, peer: &Uid, have: Seq, chain: Vec<Seq>) {
-        self.entry(peer).outbox.go_back(have, chain);
+        if let Some(peer) = self.map.get_mut(peer) {
+            peer.outbox.go_back(have, chain);
+        }
         self.unaccepted = self.map.values().map(|peer| peer.outbox.unaccepted()).sum();
     }
 

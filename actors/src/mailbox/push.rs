@@ -52,12 +52,16 @@ impl Mailbox {
             }
             if online.queue.is_live() {
                 let after = online.queue.sent();
-                let rows = self.rows.page(after, committed, ACK_WINDOW_ENTRIES + 1).unwrap_or_default();
-                if rows.is_empty() {
+                if after >= committed {
                     return;
                 }
-                if online.queue.live(&sizes(&rows)) == Live::Push {
-                    return self.push(connection, after, &rows);
+                match self.rows.page(after, committed, ACK_WINDOW_ENTRIES + 1) {
+                    Some(rows) if online.queue.live(&sizes(&rows)) == Live::Push => {
+                        return self.push(connection, after, &rows);
+                    }
+                    Some(_) => {}
+                    // They left memory: the log has them.
+                    None => online.queue.dropped(after),
                 }
             }
             let (after, room) = match online.queue.wants(committed) {

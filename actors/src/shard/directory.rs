@@ -97,7 +97,7 @@ impl Directory {
         match self.slots.get_mut(uid) {
             None => Route::Nobody(work),
             Some(Slot::Active(address)) => Route::Offer(address.clone(), work),
-            Some(Slot::Waiting(waiting)) if waiting.len() < WORK_WAITING_MAX => {
+            Some(Slot::Waiting(waiting)) if waiting.len() < WORK_WAITING_MAX || work.is_owed() => {
                 waiting.push_back(work);
                 Route::Done
             }
@@ -135,6 +135,12 @@ impl Directory {
     /// A mailbox begins to leave memory: from now on its work waits here.
     pub fn stopping(&mut self, uid: &Uid) {
         self.slots.insert(uid.clone(), Slot::Waiting(VecDeque::new()));
+    }
+
+    /// Whether work waits for a mailbox that is stopping.
+    #[must_use]
+    pub fn is_wanted(&self, uid: &Uid) -> bool {
+        matches!(self.slots.get(uid), Some(Slot::Waiting(waiting)) if !waiting.is_empty())
     }
 
     /// A mailbox that was stopping goes on; returns what waited, which comes after all that it has got.
