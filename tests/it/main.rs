@@ -1,4 +1,5 @@
 //! Every promise of tidings, held by the real process: one module per promise, one test binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails there")]
 
 mod bad_input;
 mod chat_cli;
