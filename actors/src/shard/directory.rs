@@ -170,7 +170,9 @@ impl Directory {
 
     /// A mailbox died while it worked. Three times in a row before it served, and it counts as damaged.
     pub fn died(&mut self, uid: &Uid) {
-        self.slots.remove(uid);
+        if let Some(Slot::Waiting(waiting)) = self.slots.remove(uid) {
+            self.tell(News::Stopped(uid.clone(), waiting));
+        }
         gauge!("tidings_mailboxes_active").decrement(1.0);
         let panics = self.panics.entry(uid.clone()).or_default();
         *panics += 1;
