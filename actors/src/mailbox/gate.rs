@@ -136,7 +136,7 @@ impl Mailbox {
         let (store, owner) = (self.parts.store.clone(), self.uid.clone());
         let fetched: Reply<Fetched> = match need {
             // The Appender wakes the actor when it is durable, and the work in front is looked at again.
-            Need::Noted => return self.gate.fetching = false,
+            Need::Noted => return,
             Need::Conversation(peer) => Box::pin(async move {
                 let records = store.get(vec![Key::Conversation(owner, peer.clone())]).await?;
                 Ok(Fetched::Conversations(decode_all(vec![peer], records)?))

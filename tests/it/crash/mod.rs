@@ -130,7 +130,6 @@ impl World {
         counts.kills += 1;
         counts.kills_in_flight += usize::from(open > 0);
         counts.open_at_kills += open;
-        println!("kill {} after {} acks, {open} open, {} ms", counts.kills, goal, self.book.now_ms());
         self.start().await;
     }
 
