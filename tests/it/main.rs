@@ -2,4 +2,5 @@
 
 mod checker;
 mod crash;
+mod mutants;
 mod server;

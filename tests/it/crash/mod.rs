@@ -3,6 +3,7 @@
 
 mod app;
 mod book;
+pub mod cases;
 mod chance;
 pub mod raw;
 mod watcher;
