@@ -5,5 +5,6 @@ mod bad_input;
 mod chat_cli;
 mod checker;
 mod crash;
+mod mutants;
 mod operations;
 mod server;

@@ -187,6 +187,8 @@ impl Mailbox {
                 Some(need) => {
                     self.work.push_front(work);
                     self.fetch(need, ctx);
+                    // Either the gate is closed now, or a write is awaited that wakes the actor: not looked at again here.
+                    break;
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 mod app;
 mod book;
+pub mod cases;
 mod chance;
 pub mod raw;
 mod watcher;
@@ -130,7 +131,6 @@ impl World {
         counts.kills += 1;
         counts.kills_in_flight += usize::from(open > 0);
         counts.open_at_kills += open;
-        println!("kill {} after {} acks, {open} open, {} ms", counts.kills, goal, self.book.now_ms());
         self.start().await;
     }
 
