@@ -98,11 +98,6 @@ impl RawDevice {
         }
     }
 
-    /// Sends a text and returns the answer.
-    pub async fn send(&mut self, id: &str, to: &str, text: &str, repeats: bool) -> Result<Body, Gone> {
-        self.ask(text_send(id, to, text, repeats)).await
-    }
-
     /// The whole inbox and the whole list of conversations.
     pub async fn audit(&mut self) -> Result<User, Gone> {
         let mut user = User { unread_total: self.welcome.unread_total, ..User::default() };
