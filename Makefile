@@ -15,7 +15,8 @@ test: tools lint
 
 bench: tools
 	cargo build --release --bin tidings
-	./target/release/tidings bench dm
+	./target/release/tidings bench dm --data-in target
+	./target/release/tidings bench dm --data-in target --rate 2000 --seconds 60
 
 lint: tools
 	cargo fmt --all --check

@@ -8,13 +8,19 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
-use tidings_actors::port::token::{Claims, TokenError, Tokens};
+use tidings_actors::port::{
+    clock::Clock as _,
+    token::{Claims, TokenError, Tokens},
+};
 use tidings_schema::id::{DeviceId, Millis, Uid};
 use uuid::Uuid;
+
+use crate::clock::SystemClock;
 
 /// Shortest secret in bytes: as long as the hash (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
@@ -121,6 +127,15 @@ impl JwtTokens {
             dev: device.map(|device| device.as_str().to_owned()),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &payload, &self.encoding).map_err(|_| AuthError::Signing)
+    }
+
+    /// A token that is valid from now on for `ttl`.
+    ///
+    /// # Errors
+    /// As [`Self::mint`].
+    pub fn mint_for(&self, uid: &Uid, device: Option<&DeviceId>, ttl: Duration) -> Result<String, AuthError> {
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        self.mint(uid, device, SystemClock::new().now().plus(ttl_ms))
     }
 }
 

@@ -38,3 +38,24 @@ impl Clock for SystemClock {
         Millis::new(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 }
+
+/// Time since it was started, finer than [`SystemClock`]; for measuring.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    started: Instant,
+}
+
+impl Stopwatch {
+    /// Begins at 0.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// Microseconds since the start.
+    #[must_use]
+    pub fn micros(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}

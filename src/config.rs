@@ -87,7 +87,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { dir: PathBuf::from("data"), disk_reserve_mb: 512, cache_mb: 64, memtable_mb: 64 }
+        Self { dir: PathBuf::from("data"), disk_reserve_mb: 512, cache_mb: 32, memtable_mb: 16 }
     }
 }
 
@@ -154,7 +154,7 @@ impl Default for NodeConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("config file {path} cannot be read: {source}")]
+    #[error("config file {path} cannot be read")]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -291,6 +291,35 @@ mod tests {
         let error = read(&[("TIDINGS_LIMITS_FRAME_BYTES_MAX", "65536")]).unwrap_err();
         assert!(matches!(error, ConfigError::Relation(_)), "{error}");
         assert!(read(&[("TIDINGS_NODE_SHARDS", "0")]).is_err());
+    }
+
+    /// (field, default) of every row of the tables in the documentation.
+    fn documented() -> Vec<(&'static str, &'static str)> {
+        let rows = include_str!("../docs/configuration.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.filter_map(|row| row.split_once("` | ")?.1.split_once(" | ").map(|(default, _)| (row, default)))
+            .filter_map(|(row, default)| Some((row.split_once('`')?.0, default)))
+            .collect()
+    }
+
+    #[test]
+    fn every_setting_is_documented_with_its_default() {
+        let defaults = format!("{:?}", Config::default());
+        let sections = ["listen", "store", "auth", "limits", "node"];
+        let names = defaults.split([' ', '{']).filter_map(|word| word.strip_suffix(':'));
+        let mut names: Vec<&str> = names.filter(|name| !sections.contains(name)).collect();
+        let mut rows: Vec<&str> = documented().into_iter().map(|(field, _)| field).collect();
+        names.sort_unstable();
+        rows.sort_unstable();
+        assert_eq!(names, rows);
+        for (field, default) in documented() {
+            let Ok(number) = default.split(' ').next().unwrap_or_default().replace(',', "").parse::<u64>() else {
+                continue;
+            };
+            assert!(
+                defaults.contains(&format!("{field}: {number},")) || defaults.contains(&format!("{field}: {number} ")),
+                "{field}: {default}"
+            );
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 /// How often histograms are folded, so that they do not grow between two scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// What is logged unless told otherwise: the HTTP library says nothing that our start page does not.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
 /// Upper bounds of time histograms, in seconds: a sync of a good disk to a store that hangs.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 /// Upper bounds of size histograms.
@@ -15,7 +17,7 @@ const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 20
 /// Writes logs to standard error: for people on a terminal, as JSON lines elsewhere. `TIDINGS_LOG` sets the level, in
 /// the form of `tracing`'s filters.
 pub fn start_logs() {
-    let filter = EnvFilter::try_from_env("TIDINGS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("TIDINGS_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call (tests in one process) changes nothing.
     let _started = if std::io::stderr().is_terminal() {
@@ -43,4 +45,15 @@ pub async fn keep_up(metrics: PrometheusHandle) {
         turns.tick().await;
         metrics.run_upkeep();
     }
+}
+
+/// Names the current thread for `top -H` and profilers; what a runtime calls its threads is cut off before their number.
+pub fn name_thread(name: &str) {
+    #[cfg(target_os = "linux")]
+    if let Ok(name) = std::ffi::CString::new(name) {
+        // Only a name: going on without it is no harm.
+        let _unnamed = rustix::thread::set_name(&name).is_err();
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = name;
 }

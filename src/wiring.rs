@@ -44,7 +44,7 @@ pub enum StartError {
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// An address cannot be listened on.
-    #[error("{addr} cannot be listened on: {source}")]
+    #[error("cannot listen on {addr} (--listen and listen.admin choose other addresses)")]
     Listen {
         /// Which address.
         addr: SocketAddr,
@@ -52,7 +52,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// Metrics were started twice in one process.
-    #[error("metrics cannot be started: {0}")]
+    #[error("metrics cannot be started")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// Nothing says who may connect.
     #[error("no key for tokens: set auth.key_file or TIDINGS_AUTH_SECRET (32 bytes or more), or use --dev on loopback")]
@@ -109,10 +109,12 @@ pub fn start(
     if mode == Mode::Dev && !listen.ip().is_loopback() {
         return Err(StartError::DevNotLoopback(listen));
     }
+    // What is wrong with the settings is said before the data directory is touched.
+    let keyed = operators_key(config, mode)?;
     let metrics = telemetry::start_metrics()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (store, epoch) = open_store(config, clock.clone())?;
-    let tokens = Arc::new(tokens(config, mode)?);
+    let tokens = Arc::new(keyed.map_or_else(|| JwtTokens::dev(&config.store.dir), Ok)?);
     let shards = ShardCount::new(config.node.shards).ok_or(StartError::NoShards)?;
     let link = Arc::new(LocalLink::default());
     let ownership: Arc<dyn Ownership> = Arc::new(SingleOwner::new(epoch));
@@ -143,6 +145,8 @@ pub fn start(
     // Set once: this is the only place that does.
     let _set = start_page.set(page(edge.addr, admin_addr));
     actix_rt::spawn(telemetry::keep_up(metrics));
+    // Before anyone is told that the server is ready.
+    readiness.send_replace(readiness_of(*store.health().borrow()));
     let addr = edge.addr;
     Ok(Running { addr, admin_addr, edge, admin, store, readiness, shard_threads })
 }
@@ -177,15 +181,18 @@ impl Running {
     }
 }
 
+fn readiness_of(health: Health) -> Readiness {
+    match health {
+        Health::Ready => Readiness::Ready,
+        Health::DiskFull => Readiness::Not("disk is nearly full"),
+        Health::Failed => Readiness::Not("store failed"),
+    }
+}
+
 /// Readiness follows the store.
 async fn follow(mut health: watch::Receiver<Health>, readiness: watch::Sender<Readiness>) {
     loop {
-        let now = match *health.borrow_and_update() {
-            Health::Ready => Readiness::Ready,
-            Health::DiskFull => Readiness::Not("disk is nearly full"),
-            Health::Failed => Readiness::Not("store failed"),
-        };
-        readiness.send_replace(now);
+        readiness.send_replace(readiness_of(*health.borrow_and_update()));
         if health.changed().await.is_err() {
             return;
         }
@@ -212,12 +219,12 @@ fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Arc<EmbeddedSto
     Ok((store, epoch))
 }
 
-/// The key of tokens: the operator's, or in dev mode one that the data directory keeps.
-fn tokens(config: &Config, mode: Mode) -> Result<JwtTokens, StartError> {
+/// The operator's key; none in dev mode, where the data directory keeps one.
+fn operators_key(config: &Config, mode: Mode) -> Result<Option<JwtTokens>, StartError> {
     match (mode, &config.auth.key_file, std::env::var("TIDINGS_AUTH_SECRET")) {
-        (Mode::Dev, ..) => Ok(JwtTokens::dev(&config.store.dir)?),
-        (Mode::Keyed, Some(file), _) => Ok(JwtTokens::from_file(file)?),
-        (Mode::Keyed, None, Ok(secret)) => Ok(JwtTokens::from_secret(secret.as_bytes())?),
+        (Mode::Dev, ..) => Ok(None),
+        (Mode::Keyed, Some(file), _) => Ok(Some(JwtTokens::from_file(file)?)),
+        (Mode::Keyed, None, Ok(secret)) => Ok(Some(JwtTokens::from_secret(secret.as_bytes())?)),
         (Mode::Keyed, None, Err(_)) => Err(StartError::NoKey),
     }
 }
@@ -234,6 +241,10 @@ fn start_shards(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if config.node.shard_threads == 0 { (cores / 2).max(1) } else { config.node.shard_threads };
     let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
+    for (number, arbiter) in arbiters.iter().enumerate() {
+        // A thread that has ended already has no use for a name.
+        let _ended = arbiter.spawn_fn(move || telemetry::name_thread(&format!("shard-{number}")));
+    }
     let addresses = shards.iter().map(|id| {
         let arbiter = &arbiters[usize::from(id.get()) % threads];
         let (link, store) = (link.clone() as Arc<dyn Link>, store.clone() as Arc<dyn Store>);

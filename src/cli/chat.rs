@@ -258,6 +258,12 @@ impl Chat {
     }
 
     async fn message(&mut self, message: &Message) -> anyhow::Result<()> {
+        if self.open.is_none() && self.loaded {
+            // Nobody is being talked to yet: whoever writes first is.
+            if let Ok(peer) = message.peer.parse() {
+                return self.talk_to(peer).await;
+            }
+        }
         let open = self.open.clone();
         let own = message.message.from == self.view.me;
         match self.view.note(message, open.as_ref().map(Uid::as_str)) {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use base64::prelude::*;
 use tidings_client::{TokenError, TokenSource, queue::FileQueue};
 use tidings_schema::id::{DeviceId, Uid};
 
@@ -36,8 +37,11 @@ pub struct Home {
 /// Opens (or makes) the directory of `user`.
 ///
 /// # Errors
-/// When another command uses it, or it cannot be written.
+/// When another command uses it, it cannot be written, or the token is somebody else's.
 pub fn open_home(user: &Uid, args: &ServerArgs) -> anyhow::Result<Home> {
+    if let Some(token) = &args.token {
+        check_owner(token, user)?;
+    }
     let directory = match &args.state {
         Some(directory) => directory.clone(),
         None => default_home(user, &args.server)?,
@@ -120,6 +124,39 @@ fn get(address: &str, host: &str, path: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
+/// Reads `ws://HOST:PORT/v1/ws`; the path may be left out.
+///
+/// # Errors
+/// When it is no address of a WebSocket.
+pub fn parse_server(text: &str) -> anyhow::Result<String> {
+    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "ws" | "wss")) else {
+        bail!("expected ws://HOST:PORT/v1/ws or wss://HOST/v1/ws");
+    };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.is_empty() {
+        bail!("the host is missing, expected {scheme}://HOST:PORT/v1/ws");
+    }
+    let path = if path.is_empty() { "v1/ws" } else { path };
+    Ok(format!("{scheme}://{host}/{path}"))
+}
+
+/// Refuses a token that says it is somebody else's: what is sent with it would come from that user. Only the server
+/// checks its signature.
+fn check_owner(token: &str, user: &Uid) -> anyhow::Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Owner {
+        sub: String,
+    }
+    let payload = token.split('.').nth(1).and_then(|payload| BASE64_URL_SAFE_NO_PAD.decode(payload).ok());
+    let owner = payload.and_then(|payload| serde_json::from_slice::<Owner>(&payload).ok());
+    match owner {
+        Some(owner) if owner.sub != user.as_str() => {
+            bail!("the token is for {}, not for {user}: pass --as {0} or another token", owner.sub)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Reads `90s`, `15m`, `1h` or `7d`.
 ///
 /// # Errors
@@ -159,6 +196,27 @@ mod tests {
         let device = first.device.clone();
         drop(first);
         assert_eq!(open_home(&user, &args(state.path())).unwrap().device, device);
+    }
+
+    #[test]
+    fn a_token_of_somebody_else_is_refused_before_anything_is_sent() {
+        let token = |payload: &str| format!("x.{}.x", BASE64_URL_SAFE_NO_PAD.encode(payload));
+        let (alice, state) = ("alice".parse().unwrap(), tempfile::tempdir().unwrap());
+        let with = |token| ServerArgs { token: Some(token), ..args(state.path()) };
+        let refused = open_home(&alice, &with(token(r#"{"sub":"bob","exp":1}"#))).unwrap_err().to_string();
+        assert!(refused.contains("--as bob"), "{refused}");
+        assert!(open_home(&alice, &with(token(r#"{"sub":"alice"}"#))).is_ok());
+        // What cannot be read is the server's to judge.
+        assert!(open_home(&alice, &with("garbage".into())).is_ok());
+    }
+
+    #[test]
+    fn a_server_is_an_address_of_a_websocket() {
+        assert_eq!(parse_server("ws://127.0.0.1:7400").unwrap(), "ws://127.0.0.1:7400/v1/ws");
+        assert_eq!(parse_server("wss://chat.example/x").unwrap(), "wss://chat.example/x");
+        for nonsense in ["", "127.0.0.1:7400", "http://a/v1/ws", "ws://", "ws:///v1/ws"] {
+            assert!(parse_server(nonsense).is_err(), "{nonsense}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tidings_schema::id::{DeviceId, Uid};
 
+use crate::bench::{self, BenchArgs};
+
 /// Where a server listens unless told otherwise.
 pub const DEFAULT_SERVER: &str = "ws://127.0.0.1:7400/v1/ws";
 
@@ -40,6 +42,8 @@ enum Command {
     Send(SendArgs),
     /// Chat in the terminal.
     Chat(ChatArgs),
+    /// Measure a server; exits with 1 when a message is lost, doubled or out of order.
+    Bench(BenchArgs),
 }
 
 /// Reads the arguments and runs one command.
@@ -50,6 +54,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Serve(args) => return serve::run(args),
         Command::Token(args) => token::run(&args)?,
+        Command::Bench(args) => return bench::run(args, token::mint()),
         Command::Send(args) => client_runtime()?.block_on(send::run(args, token::mint()))?,
         Command::Chat(args) => client_runtime()?.block_on(chat::run(args, token::mint()))?,
     }
@@ -65,7 +70,7 @@ fn client_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// Address of the server.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER, value_parser = identity::parse_server)]
     pub server: String,
     /// A token of the user; else one is made with --key or --data, else a server in dev mode is asked for one.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["key", "data"])]

@@ -1,6 +1,6 @@
 //! `tidings serve`: starts the server, prints one screen that says what to do next, and serves until it is told to stop.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -47,7 +47,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
-        println!("{}", screen(running.addr, running.admin_addr, &dir, mode));
+        // Nobody has to be there to read it.
+        let _written = writeln!(std::io::stdout(), "{}", screen(running.addr, running.admin_addr, &dir, mode));
         let asked = stop_signal().context("signals cannot be listened to")?;
         running.serve(asked).await.context("a listener failed")
     })?;

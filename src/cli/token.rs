@@ -8,14 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tidings_actors::port::clock::Clock as _;
 use tidings_schema::id::{DeviceId, Uid};
 
 use super::{TokenArgs, identity::Mint};
-use crate::{
-    auth::{DEV_KEY_FILE, JwtTokens},
-    clock::SystemClock,
-};
+use crate::auth::{DEV_KEY_FILE, JwtTokens};
 
 /// Prints the token as the last line of standard output.
 ///
@@ -46,6 +42,5 @@ pub(super) fn mint() -> Mint {
 
 fn sign(key: &Path, uid: &Uid, device: Option<&DeviceId>, ttl: Duration) -> anyhow::Result<String> {
     let tokens = JwtTokens::from_file(key).with_context(|| format!("{} cannot be used as a key", key.display()))?;
-    let ttl_ms = u64::try_from(ttl.as_millis()).context("the time to live is too long")?;
-    Ok(tokens.mint(uid, device, SystemClock::new().now().plus(ttl_ms))?)
+    Ok(tokens.mint_for(uid, device, ttl)?)
 }

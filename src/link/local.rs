@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Mutex, OnceLock, PoisonError},
 };
 
@@ -101,13 +101,13 @@ impl Link for LocalLink {
 
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
         CONNECTIONS.with_borrow_mut(|known| {
-            if !known.contains_key(&to) {
-                match self.find(to) {
-                    Some(address) => known.insert(to, address),
+            let address = match known.entry(to) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => match self.find(to) {
+                    Some(address) => unknown.insert(address),
                     None => return Offer::Closed(parts),
-                };
-            }
-            let Some(address) = known.get(&to) else { return Offer::Closed(parts) };
+                },
+            };
             match offer(address, Tell { parts }) {
                 Offer::Taken => Offer::Taken,
                 Offer::Full(tell) => Offer::Full(tell.parts),

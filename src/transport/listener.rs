@@ -47,6 +47,7 @@ use super::{
         handshake::{self, Refusal},
     },
 };
+use crate::telemetry;
 
 /// Bytes the kernel queues for one client; what does not fit waits in our own bounded queue.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
@@ -148,7 +149,7 @@ where
     H: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
     if !config.listen.ip().is_loopback() && !config.behind_proxy {
-        let text = format!("{} is not loopback: put a proxy with TLS in front and set behind_proxy", config.listen);
+        let text = "this address is not loopback: put a proxy with TLS in front and set listen.behind_proxy = true";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let listener = bind(config.listen)?;
@@ -233,8 +234,10 @@ impl Workers {
         let roster = Rc::<Roster>::default();
         let hub = Hub::new(Rc::clone(&roster), Arc::clone(&clock)).start();
         self.farewell.hubs.lock().unwrap_or_else(PoisonError::into_inner).push(hub);
+        let number = self.next.fetch_add(1, Relaxed);
+        telemetry::name_thread(&format!("edge-{number}"));
         Worker {
-            number: self.next.fetch_add(1, Relaxed),
+            number,
             parts: Rc::new(Parts { link, tokens, clock, registry, shards, limits }),
             roster,
             census: Arc::clone(&self.farewell.census),

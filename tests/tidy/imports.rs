@@ -23,7 +23,7 @@ pub const TABLE: &[Row] = &[
         law: Law::Only(&["prost", "serde", "serde_json", "base64", "uuid", "bytes", "thiserror", "xxhash_rust"]),
     },
     Row { folder: "schema/src/", law: Law::Never(&["std::net", "std::fs", "std::thread"]) },
-    Row { folder: "actors/state/src/", law: Law::Only(&["tidings_schema", "thiserror"]) },
+    Row { folder: "actors/state/src/", law: Law::Only(&["tidings_schema", "thiserror", "bytes"]) },
     Row {
         folder: "actors/state/src/",
         law: Law::Never(&["std::time", "std::net", "std::fs", "std::thread", "std::sync"]),
@@ -204,11 +204,18 @@ fn covers(row: &Row, path: &str) -> bool {
 fn is_foreign(file: &Source, path: &str, allowed: &[&str]) -> bool {
     let first = path.split("::").next().unwrap_or_default();
     let known = NO_CRATES.contains(&first) || allowed.contains(&first);
-    let renamed = file.code.contains(&format!("::{first};")) || file.code.contains(&format!(", {first}}}"));
-    let local = renamed || file.code.contains(&format!("mod {first};")) || file.code.contains(&format!("mod {first} "));
+    let local = is_imported_name(file, first)
+        || file.code.contains(&format!("mod {first};"))
+        || file.code.contains(&format!("mod {first} "));
     let type_name = first.starts_with(|c: char| c.is_uppercase());
     let imported = file.code.contains(&format!("use {first}::"));
     !known && !local && !type_name && (imported || KNOWN_CRATES.contains(&first))
+}
+
+/// Whether a `use` brings this name into scope, so that a path beginning with it names no crate.
+fn is_imported_name(file: &Source, name: &str) -> bool {
+    let mut imports = file.code.split("use ").skip(1).filter_map(|rest| rest.split(';').next());
+    imports.any(|import| import.split(|c: char| !c.is_alphanumeric() && c != '_').skip(1).any(|word| word == name))
 }
 
 /// Crates that are recognised when a path begins with them without an import.

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     panic::AssertUnwindSafe,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,9 +19,10 @@ use super::{Append, Appender, LaneState, Progress, PutNumber, Start, UNCOMMITTED
 use crate::{
     mutants,
     port::{
-        ownership::Barrier,
+        ownership::{Barrier, Fenced, Stamp},
         store::{
-            self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Row, StoreError, TimelineId, Unavailable,
+            self, APPEND_BYTES_MAX, APPEND_ROWS_MAX, BUCKET_ROWS, Change, Key, Reply, Row, Store, StoreError,
+            TimelineId, Unavailable,
         },
     },
 };
@@ -64,7 +66,7 @@ impl RowLane {
     }
 
     /// The next batch: contiguous rows of one bucket within the limits of one append.
-    fn cut(&mut self, timeline: &TimelineId) -> Option<store::Append> {
+    fn cut(&mut self, timeline: &TimelineId, stamp: Stamp) -> Option<store::Append> {
         let bucket = |row: &Row| row.seq.prev().get() / BUCKET_ROWS;
         let first = bucket(self.waiting.front()?);
         let mut bytes = 0;
@@ -78,7 +80,7 @@ impl RowLane {
             timeline: timeline.clone(),
             rows: self.waiting.drain(..rows).collect(),
             with: std::mem::take(&mut self.with),
-            stamp: crate::port::ownership::Stamp::default(),
+            stamp,
         })
     }
 }
@@ -118,76 +120,69 @@ impl PutLane {
     }
 }
 
+/// One write, as often as it takes.
+enum Write {
+    Rows(store::Append),
+    Records(Vec<Change>, Stamp),
+}
+
+impl Write {
+    fn start(&self, store: &Arc<dyn Store>) -> Reply<()> {
+        match self {
+            Self::Rows(append) => store.append(append.clone()),
+            Self::Records(changes, stamp) => store.put(changes.clone(), *stamp),
+        }
+    }
+
+    /// New rows are refused while rows wait in vain; records only wait.
+    fn stalls(&self) -> bool {
+        matches!(self, Self::Rows(_))
+    }
+}
+
+/// The store will never take this write, or the shard is another's now.
+struct Lost;
+
 /// Starts the task that writes this timeline until nothing waits.
 pub(super) fn start_rows(appender: Appender, timeline: TimelineId) {
     tokio::task::spawn_local(async move {
-        while let Some(append) = cut_rows(&appender, &timeline) {
-            let rows = append.rows.len();
-            let last = append.rows.last().map_or(Seq::ZERO, |row| row.seq);
-            let progress = append_until_durable(&appender, append).await;
+        while let Some((append, progress)) = cut_rows(&appender, &timeline) {
+            let (rows, last) = (append.rows.len(), append.rows.last().map_or(Seq::ZERO, |row| row.seq));
+            let TimelineId::Inbox(uid) = &timeline;
+            let written = until_durable(&appender, uid, &progress, Write::Rows(append)).await;
             gauge!("tidings_rows_uncommitted").decrement(rows as f64);
             if let Some(lane) = appender.lanes.borrow_mut().rows.get_mut(&timeline) {
                 lane.writing = 0;
             }
-            match progress {
-                Ok(progress) => progress.set_committed(last),
-                Err(()) => return,
+            match written {
+                Ok(()) => progress.set_committed(last),
+                Err(Lost) => return,
             }
         }
     });
 }
 
-fn cut_rows(appender: &Appender, timeline: &TimelineId) -> Option<store::Append> {
+fn cut_rows(appender: &Appender, timeline: &TimelineId) -> Option<(store::Append, Rc<Progress>)> {
     let mut lanes = appender.lanes.borrow_mut();
-    let mut append = lanes.rows.get_mut(timeline)?.cut(timeline)?;
-    append.stamp = appender.ownership.stamp(appender.shard);
-    Some(append)
-}
-
-/// Writes one append, whatever it takes; `Err` when it can never be written.
-async fn append_until_durable(appender: &Appender, append: store::Append) -> Result<Rc<Progress>, ()> {
-    let timeline = append.timeline.clone();
-    let TimelineId::Inbox(uid) = &timeline;
-    let progress = appender.progress(uid);
-    let mut pause = RETRY_MS.0;
-    loop {
-        mutants::before_append(uid).await;
-        let store = appender.store.clone();
-        let copy = append.clone();
-        // A store that panics costs this attempt, not the task that owns the rows.
-        let written = AssertUnwindSafe(async move { store.append(copy).await }).catch_unwind().await;
-        match written.unwrap_or(Err(StoreError::Unavailable(Unavailable::Down))) {
-            Ok(()) => {
-                progress.set_state(LaneState::Open);
-                return if covered(appender).await { Ok(progress) } else { Err(()) };
-            }
-            Err(StoreError::Unavailable(why)) => {
-                counter!("tidings_append_retries_total").increment(1);
-                warn!(%uid, %why, pause_ms = pause, "append not durable yet, trying again");
-                progress.set_state(LaneState::Unavailable);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                pause = (pause * 2).min(RETRY_MS.1);
-            }
-            Err(why @ (StoreError::Rejected(_) | StoreError::Corrupt(_))) => {
-                error!(%uid, %why, "timeline stopped, append can never succeed");
-                progress.set_state(LaneState::Stopped);
-                return Err(());
-            }
-        }
-    }
+    let lane = lanes.rows.get_mut(timeline)?;
+    let append = lane.cut(timeline, appender.ownership.stamp(appender.shard))?;
+    Some((append, lane.progress.clone()))
 }
 
 /// Starts the task that writes this owner's records until nothing waits.
 pub(super) fn start_puts(appender: Appender, owner: Uid) {
     tokio::task::spawn_local(async move {
         while let Some((number, changes, progress)) = cut_puts(&appender, &owner) {
-            if put_until_durable(&appender, &owner, changes, &progress).await.is_err() {
-                if let Some(lane) = appender.lanes.borrow_mut().puts.get_mut(&owner) {
-                    lane.writing = false;
+            let write = Write::Records(changes, appender.ownership.stamp(appender.shard));
+            match until_durable(&appender, &owner, &progress, write).await {
+                Ok(()) => progress.set_flushed(number),
+                Err(Lost) => {
+                    if let Some(lane) = appender.lanes.borrow_mut().puts.get_mut(&owner) {
+                        lane.writing = false;
+                    }
+                    return;
                 }
-                return;
             }
-            progress.set_flushed(number);
         }
     });
 }
@@ -204,39 +199,43 @@ fn cut_puts(appender: &Appender, owner: &Uid) -> Option<(PutNumber, Vec<Change>,
     cut.map(|(number, changes)| (number, changes, progress))
 }
 
-async fn put_until_durable(
-    appender: &Appender,
-    owner: &Uid,
-    changes: Vec<Change>,
-    progress: &Progress,
-) -> Result<(), ()> {
-    let stamp = appender.ownership.stamp(appender.shard);
+/// Repeats one write unchanged until it is durable and owned.
+async fn until_durable(appender: &Appender, uid: &Uid, progress: &Progress, write: Write) -> Result<(), Lost> {
     let mut pause = RETRY_MS.0;
     loop {
-        let store = appender.store.clone();
-        let copy = changes.clone();
-        let written = AssertUnwindSafe(async move { store.put(copy, stamp).await }).catch_unwind().await;
-        match written.unwrap_or(Err(StoreError::Unavailable(Unavailable::Down))) {
-            Ok(()) => return if covered(appender).await { Ok(()) } else { Err(()) },
+        if write.stalls() {
+            mutants::before_append(uid).await;
+        }
+        // A store that panics costs this attempt, not the task that owns the rows.
+        let attempt = AssertUnwindSafe(async { write.start(&appender.store).await }).catch_unwind().await;
+        match attempt.unwrap_or(Err(StoreError::Unavailable(Unavailable::Down))) {
+            Ok(()) if write.stalls() => {
+                progress.set_state(LaneState::Open);
+                return covered(appender).await;
+            }
+            Ok(()) => return covered(appender).await,
             Err(StoreError::Unavailable(why)) => {
-                counter!("tidings_put_retries_total").increment(1);
-                warn!(%owner, %why, pause_ms = pause, "records not durable yet, trying again");
+                counter!("tidings_write_retries_total").increment(1);
+                warn!(%uid, %why, pause_ms = pause, "write not durable yet, trying again");
+                if write.stalls() {
+                    progress.set_state(LaneState::Unavailable);
+                }
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 pause = (pause * 2).min(RETRY_MS.1);
             }
             Err(why @ (StoreError::Rejected(_) | StoreError::Corrupt(_))) => {
-                error!(%owner, %why, "timeline stopped, records can never be written");
+                error!(%uid, %why, "timeline stopped, a write can never succeed");
                 progress.set_state(LaneState::Stopped);
-                return Err(());
+                return Err(Lost);
             }
         }
     }
 }
 
 /// Whether the shard was still owned after everything durable so far.
-async fn covered(appender: &Appender) -> bool {
+async fn covered(appender: &Appender) -> Result<(), Lost> {
     match appender.ownership.barrier() {
-        Barrier::Passed => true,
-        Barrier::Pending(answer) => answer.await.is_ok(),
+        Barrier::Passed => Ok(()),
+        Barrier::Pending(answer) => answer.await.map_err(|Fenced| Lost),
     }
 }

@@ -133,3 +133,6 @@ enum Start {
     Yes,
     No,
 }
+
+#[cfg(test)]
+mod tests;

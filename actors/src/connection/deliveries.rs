@@ -87,6 +87,16 @@ impl Deliveries {
         self.unreported_bytes = self.unreported_bytes.saturating_add(bytes);
     }
 
+    /// Entries that were forwarded before went into the outlet again as its frame number `frame`.
+    pub fn repeated(&mut self, frame: u64, bytes: usize) {
+        self.forwarded(self.last, frame, bytes);
+    }
+
+    /// Entries that were to be repeated found no room; the mailbox need not wait for them.
+    pub fn not_repeated(&mut self) {
+        self.drained_owed = Some(self.drained);
+    }
+
     /// A push was not forwarded. The mailbox must hear of it.
     pub fn dropped(&mut self) {
         metrics::counter!("tidings_pushes_dropped_total").increment(1);
@@ -97,6 +107,11 @@ impl Deliveries {
     pub fn acked(&mut self, upto: Seq) {
         self.acked = self.acked.max(upto);
         self.ack_owed = self.ack_owed.max(Some(upto));
+    }
+
+    /// What was acknowledged last is above the head and counts for nothing.
+    pub fn not_acked(&mut self) {
+        self.acked = self.last;
     }
 
     /// The outlet wrote its first `frames` frames in full. Says whether a report is due at the next sweep.

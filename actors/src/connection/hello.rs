@@ -89,7 +89,7 @@ impl Connection {
     /// The mailbox refused to attach; the client may say hello again.
     pub(super) fn not_welcome(&mut self, op_id: OpId, body: wire::server_frame::Body) {
         let until = self.parts.clock.uptime().plus(self.parts.limits.hello_ms_max);
-        self.attached = Attached::No;
+        // Still attached as far as the end goes: the detach frees what was kept to tell this connection.
         self.stage = Stage::Hello { until };
         self.pulse.at_latest(until);
         self.say(op_id, body);

@@ -1,6 +1,7 @@
 //! What one connection may do, as configuration says and `welcome` tells the client.
 
 use tidings_schema::wire;
+use tidings_state::heartbeat::{HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN};
 
 use super::unanswered::UNANSWERED_MAX;
 
@@ -15,10 +16,6 @@ pub struct ConnectionLimits {
     pub hello_bytes_max: usize,
     /// Time for `hello`, and again for its `welcome`.
     pub hello_ms_max: u64,
-    /// Shortest ping interval that is believed.
-    pub heartbeat_ms_min: u64,
-    /// Longest ping interval, and the one that holds before the first ping.
-    pub heartbeat_ms_max: u64,
     /// Entries of one page.
     pub page_entries_max: usize,
     /// An operation that waits longer is answered with "outcome unknown".
@@ -40,8 +37,6 @@ impl Default for ConnectionLimits {
             frame_bytes_max: 1024 * 1024,
             hello_bytes_max: 16 * 1024,
             hello_ms_max: 10_000,
-            heartbeat_ms_min: 15_000,
-            heartbeat_ms_max: 300_000,
             page_entries_max: 200,
             op_deadline_ms: 5_000,
             frames_per_s: 500,
@@ -64,19 +59,13 @@ impl ConnectionLimits {
         wire::Limits {
             body_bytes_max: self.body_bytes_max as u64,
             frame_bytes_max: self.frame_bytes_max as u64,
-            heartbeat_ms_min: self.heartbeat_ms_min,
-            heartbeat_ms_max: self.heartbeat_ms_max,
+            heartbeat_ms_min: HEARTBEAT_MS_MIN,
+            heartbeat_ms_max: HEARTBEAT_MS_MAX,
             ack_entries_max: Self::ACK_ENTRIES_MAX,
             ack_delay_ms_max: Self::ACK_DELAY_MS_MAX,
             unanswered_max: UNANSWERED_MAX as u64,
             page_entries_max: self.page_entries_max as u64,
         }
-    }
-
-    /// How long a client that announced `interval_ms` may be silent.
-    #[must_use]
-    pub fn silence_ms_max(interval_ms: u64) -> u64 {
-        interval_ms.saturating_mul(2).saturating_add(5_000)
     }
 
     /// Entries of a page for which the client asked for `wanted` (0: as many as there may be).

@@ -8,7 +8,6 @@ mod close;
 mod deliveries;
 mod hello;
 mod io;
-mod limiter;
 mod limits;
 mod order;
 mod pages;
@@ -36,6 +35,7 @@ use tidings_schema::{
     id::{DeviceId, Millis, ShardCount, ShardId, Uid},
     json, wire,
 };
+use tidings_state::{heartbeat::Heartbeat, limiter::Limiter};
 use tracing::debug;
 
 use crate::{
@@ -50,7 +50,6 @@ use crate::{
 };
 
 pub use close::GoAway;
-pub use limiter::Limiter;
 pub use limits::ConnectionLimits;
 pub use sweep::Sweep;
 pub use to_connection::Tell;
@@ -131,14 +130,6 @@ enum Attached {
     Yes,
 }
 
-/// When the client was last heard, and how long it may be silent.
-#[derive(Clone, Copy, Debug)]
-struct Heartbeat {
-    interval_ms: u64,
-    activity: u64,
-    heard_at: Millis,
-}
-
 /// How far the outlet was when it last moved.
 #[derive(Clone, Copy, Debug)]
 struct Stall {
@@ -159,6 +150,8 @@ pub struct Connection {
     identity: Option<Identity>,
     attached: Attached,
     heartbeat: Heartbeat,
+    /// The source's activity when it was last looked at.
+    activity: u64,
     stall: Option<Stall>,
     limiter: Limiter,
     unanswered: Unanswered,
@@ -181,8 +174,9 @@ impl Connection {
         Self {
             at: ConnectionRef { worker, connection: NEXT.fetch_add(1, Relaxed) },
             stage: Stage::Hello { until: now.plus(limits.hello_ms_max) },
-            heartbeat: Heartbeat { interval_ms: limits.heartbeat_ms_max, activity: 0, heard_at: now },
-            limiter: Limiter::new(limits.frames_per_s, limits.frames_burst),
+            heartbeat: Heartbeat::new(now),
+            activity: 0,
+            limiter: Limiter::new(limits.frames_per_s, limits.frames_burst, now),
             parts,
             roster,
             pulse: Rc::default(),
@@ -212,24 +206,37 @@ impl Connection {
 
     /// Writes a frame. An answer that finds the out queue full ends the connection: its client does not read.
     fn say(&mut self, re: OpId, body: wire::server_frame::Body) {
+        if self.offer(re, body) == Written::Full {
+            self.close(CloseReason::Slow);
+        }
+    }
+
+    /// Writes a page. As JSON it may be many times larger than it was counted; a client that reads asks again.
+    fn say_page(&mut self, re: OpId, body: wire::server_frame::Body) {
+        if self.offer(re, body) == Written::Full {
+            self.error(re, ErrorCode::Busy, "the page found no room, ask again");
+        }
+    }
+
+    fn offer(&self, re: OpId, body: wire::server_frame::Body) -> Written {
         let frame = wire::ServerFrame { re, body: Some(body) };
-        let payload = match self.encoding() {
+        self.outlet.offer(match self.encoding() {
             Encoding::Protobuf => frame.encode_to_vec().into(),
             Encoding::Json => json::encode_server(&frame).into(),
-        };
-        match self.outlet.offer(payload) {
-            Written::Taken | Written::Closed => {}
-            Written::Full => self.close(CloseReason::Slow),
-        }
+        })
     }
 
     fn error(&mut self, re: OpId, code: ErrorCode, text: impl Into<String>) {
         let retry_after_ms = match code {
-            ErrorCode::RateLimited => self.limiter.retry_after_ms(),
             ErrorCode::Busy | ErrorCode::Unavailable | ErrorCode::OutcomeUnknown => RETRY_AFTER_MS,
             // Foreign to time: the code says what to do.
             _ => 0,
         };
+        self.error_later(re, code, text, retry_after_ms);
+    }
+
+    /// An error with its own time to come back.
+    fn error_later(&mut self, re: OpId, code: ErrorCode, text: impl Into<String>, retry_after_ms: u64) {
         debug!(connection = %self.at, code = code.number(), "frame refused");
         let error = wire::Error { code: code.number(), text: text.into(), retry_after_ms };
         self.say(re, wire::server_frame::Body::Error(error));

@@ -26,7 +26,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rate {
     Within,
-    Over,
+    /// It may come again after so many milliseconds.
+    Over(u64),
 }
 
 /// Why a frame is refused; the connection stays.
@@ -54,21 +55,24 @@ impl Connection {
     }
 
     fn operation(&mut self, op_id: OpId, op: client_frame::Op) {
-        // An ack costs nothing here and may not be lost: the highest one is kept.
+        // An ack may not be lost: the highest one is kept.
         if let client_frame::Op::Ack(ack) = &op {
             self.deliveries.acked(Seq::new(ack.inbox));
-            return self.settle(Deliveries::urgent);
+            return match self.limiter.allows(self.parts.clock.uptime()) {
+                Ok(()) => self.settle(Deliveries::urgent),
+                // A flood of acks costs its sender a second, not the mailbox.
+                Err(_) => self.pulse.soon(),
+            };
         }
         if op_id != 0 && self.unanswered.contains(op_id) {
             return self.error(op_id, ErrorCode::BadField, "id is that of an operation that still waits");
         }
-        let allowed = self.limiter.allows(self.parts.clock.uptime());
-        let rate = if allowed { Rate::Within } else { Rate::Over };
-        match op {
-            client_frame::Op::Send(send) => self.send(op_id, &send, rate),
-            _ if rate == Rate::Over => self.error(op_id, ErrorCode::RateLimited, "too many frames"),
-            client_frame::Op::Ping(ping) => self.ping(op_id, ping),
-            op => self.route(op_id, op),
+        let rate = self.limiter.allows(self.parts.clock.uptime()).map_or_else(Rate::Over, |()| Rate::Within);
+        match (op, rate) {
+            (client_frame::Op::Send(send), rate) => self.send(op_id, &send, rate),
+            (_, Rate::Over(wait_ms)) => self.error_later(op_id, ErrorCode::RateLimited, "too many frames", wait_ms),
+            (client_frame::Op::Ping(ping), Rate::Within) => self.ping(op_id, ping),
+            (op, Rate::Within) => self.route(op_id, op),
         }
     }
 
@@ -83,9 +87,9 @@ impl Connection {
         };
         let now = self.parts.clock.uptime();
         let (to, message_id) = (draft.to.clone(), draft.message_id);
-        if rate == Rate::Over {
+        if let Rate::Over(wait_ms) = rate {
             self.order.refused(&to, message_id, now);
-            return self.error(op_id, ErrorCode::RateLimited, "too many frames");
+            return self.error_later(op_id, ErrorCode::RateLimited, "too many frames", wait_ms);
         }
         let after = match self.order.admit(&to, message_id, &self.unanswered, now) {
             Verdict::Go(after) => after,

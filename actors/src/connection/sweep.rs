@@ -4,7 +4,7 @@
 use actix::prelude::*;
 use tidings_schema::{error_code::ErrorCode, id::Millis, wire};
 
-use super::{Connection, ConnectionLimits, Stage, Stall, close::GoAway, deliveries::Deliveries};
+use super::{Connection, Stage, Stall, close::GoAway, deliveries::Deliveries};
 use crate::port::edge::CloseReason;
 
 /// Look at yourself; sent by the hub when the connection's pulse says so.
@@ -72,17 +72,13 @@ impl Connection {
 
     fn check_heartbeat(&mut self, now: Millis) {
         let activity = self.source.activity();
-        if activity != self.heartbeat.activity {
-            self.heartbeat.activity = activity;
-            self.heartbeat.heard_at = now;
+        if activity != self.activity {
+            self.activity = activity;
+            self.heartbeat.heard(now);
         }
-        if self.silent_until() <= now {
+        if self.heartbeat.is_dead(now) {
             self.go_away(GoAway::because(wire::GoAwayReason::Dead));
         }
-    }
-
-    fn silent_until(&self) -> Millis {
-        self.heartbeat.heard_at.plus(ConnectionLimits::silence_ms_max(self.heartbeat.interval_ms))
     }
 
     fn check_token(&mut self) {
@@ -106,6 +102,6 @@ impl Connection {
         let wall = self.parts.clock.now();
         let token = self.identity.as_ref().map(|identity| now.plus(identity.expires.since(wall)));
         let dues = [stage, token, self.unanswered.next_deadline()];
-        dues.into_iter().flatten().fold(self.silent_until(), Millis::min)
+        dues.into_iter().flatten().fold(self.heartbeat.deadline(), Millis::min)
     }
 }

@@ -51,10 +51,16 @@ impl Connection {
         match self.unanswered.take(op_id) {
             Some(pending) => {
                 self.note(&pending, refusal_of(&body));
-                self.say(op_id, body);
+                match pending.kind {
+                    Kind::Page => self.say_page(op_id, body),
+                    Kind::Send(..) | Kind::Other => self.say(op_id, body),
+                }
             }
             // An error about something that has no id, such as an ack.
-            None if op_id == 0 && refusal_of(&body).is_some() => self.say(0, body),
+            None if op_id == 0 && refusal_of(&body).is_some() => {
+                self.deliveries.not_acked();
+                self.say(0, body);
+            }
             // The client was told "outcome unknown" before.
             None => metrics::counter!("tidings_late_answers_total").increment(1),
         }
@@ -84,10 +90,17 @@ impl Connection {
         }
     }
 
-    /// Entries the client has not acknowledged, once more. What the outlet cannot take now was not urgent.
+    /// Entries the client has not acknowledged, once more. When this frame has left the out queue, or finds no place in
+    /// it, the mailbox hears of what has drained again: its next time-out runs from there.
     fn push_again(&mut self, frame: &EntryFrame) {
-        if self.stage == Stage::Live {
-            let _ = self.outlet.offer(self.encoded(frame));
+        if self.stage != Stage::Live {
+            return;
+        }
+        let payload = self.encoded(frame);
+        let bytes = payload.len();
+        match self.outlet.offer(payload) {
+            Written::Taken => self.deliveries.repeated(self.outlet.progress().taken, bytes),
+            Written::Full | Written::Closed => self.deliveries.not_repeated(),
         }
     }
 

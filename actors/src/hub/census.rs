@@ -9,9 +9,8 @@ use std::{
 };
 
 use tidings_schema::id::Millis;
+use tidings_state::limiter::Limiter;
 use tokio::sync::watch;
-
-use crate::connection::Limiter;
 
 /// Bounds of a node. What is over a bound is refused before the upgrade, and counted in
 /// `tidings_connections_refused_total`.
@@ -60,7 +59,7 @@ impl Census {
     /// Nobody is connected yet.
     #[must_use]
     pub fn new(limits: CensusLimits) -> Arc<Self> {
-        let accepts = Mutex::new(Limiter::new(limits.accepts_per_s, limits.accepts_burst));
+        let accepts = Mutex::new(Limiter::new(limits.accepts_per_s, limits.accepts_burst, Millis::default()));
         Arc::new(Self { limits, unauthenticated: AtomicUsize::new(0), accepts, connections: watch::Sender::new(0) })
     }
 
@@ -80,7 +79,7 @@ impl Census {
         if self.unauthenticated.load(Relaxed) >= self.limits.unauthenticated_max {
             return Err(Refused::Unauthenticated);
         }
-        if !self.accepts.lock().unwrap_or_else(PoisonError::into_inner).allows(now) {
+        if self.accepts.lock().unwrap_or_else(PoisonError::into_inner).allows(now).is_err() {
             return Err(Refused::Rate);
         }
         let max = self.limits.connections_max;

@@ -5,14 +5,13 @@ use metrics::counter;
 use prost::Message as _;
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{LogId, Millis, Place, Seq, Uid},
+    id::{Millis, Place, Seq, Uid},
     message::{self, MessageParts},
     record,
     row::{InboxRow, RowBody},
     wire,
 };
 use tidings_state::timeline::Slot;
-use uuid::Uuid;
 
 use super::Mailbox;
 use crate::{
@@ -77,8 +76,7 @@ impl Mailbox {
                 self.parts.clock.now()
             }
         };
-        let fresh = LogId::new(Uuid::new_v4().into_bytes());
-        let slot = self.timeline.append(now, fresh).map_err(|_| Refusal::Busy)?;
+        let slot = self.timeline.append(now, self.fresh_log_id).map_err(|_| Refusal::Busy)?;
         let row = self.row(peer, new, &slot);
         let value = row.encode();
         let with = self.records_with(peer, &slot);

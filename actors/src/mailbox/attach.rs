@@ -3,7 +3,7 @@
 use actix::Context;
 use bytes::Bytes;
 use tidings_schema::{
-    id::{Millis, Seq},
+    id::{DeviceId, Millis, Seq},
     record, wire,
 };
 
@@ -13,6 +13,7 @@ use super::{
     welcome,
 };
 use crate::{
+    appender::PutNumber,
     port::{
         link::{Attach, ConnectionRef, OpId, ToConnection},
         store::{Change, Key},
@@ -28,25 +29,34 @@ impl Mailbox {
             known.last_seen = now;
             known.platform.clone_from(&attach.platform);
             known.changed = true;
+            let put = known.put;
             self.checkpoint.cursors_changed(self.parts.clock.uptime());
+            if put > self.checkpoint.flushed {
+                return self.devices.greetings.push(Greeting { put, from, op_id, attach, resume_after });
+            }
             return self.welcome(from, op_id, &attach, resume_after);
         }
         // A device is known durably before it is welcomed: else its place would be forgotten by a crash, and what it
         // never got would count as seen.
         self.know(&attach, resume_after, now);
         let put = self.put_devices(&attach);
+        if let Some(known) = self.devices.known.get_mut(&attach.device) {
+            known.put = put;
+        }
         self.devices.greetings.push(Greeting { put, from, op_id, attach, resume_after });
     }
 
     fn know(&mut self, attach: &Attach, cursor: Seq, last_seen: Millis) {
-        let known = Known { cursor, platform: attach.platform.clone(), last_seen, changed: false };
+        let known =
+            Known { cursor, platform: attach.platform.clone(), last_seen, changed: false, put: PutNumber::default() };
         self.devices.known.insert(attach.device.clone(), known);
     }
 
-    fn put_devices(&mut self, attach: &Attach) -> crate::appender::PutNumber {
+    fn put_devices(&mut self, attach: &Attach) -> PutNumber {
         let mut changes = Vec::new();
-        while let Some(surplus) = self.devices.surplus() {
+        while let Some(surplus) = self.devices.surplus(&attach.device) {
             self.devices.known.remove(&surplus);
+            self.send_away(&surplus);
             changes.push(Change { key: Key::Device(self.uid.clone(), surplus), value: None });
         }
         changes.extend(self.device_record(&attach.device));
@@ -54,8 +64,16 @@ impl Mailbox {
         self.parts.appender.put(&self.uid, changes)
     }
 
+    /// A device that is not known any more leaves; when it comes back it is a new one.
+    fn send_away(&mut self, device: &DeviceId) {
+        let gone = self.devices.online.iter().find(|(_, online)| online.device == *device).map(|(at, _)| *at);
+        if let Some(connection) = gone {
+            self.tell(connection, ToConnection::Close(wire::GoAwayReason::Replaced));
+        }
+    }
+
     /// The record of one device, as it should be now.
-    pub(super) fn device_record(&self, device: &tidings_schema::id::DeviceId) -> Option<Change> {
+    pub(super) fn device_record(&self, device: &DeviceId) -> Option<Change> {
         let known = self.devices.known.get(device)?;
         let stored = record::Device {
             cursor: known.cursor.get(),
@@ -108,7 +126,7 @@ impl Mailbox {
         };
         self.go_online(from, attach, resume_after);
         let facts =
-            welcome::Facts { log_id: self.log_id(), head, unread_total: self.committed_unread(), resume_after, reset };
+            welcome::Facts { log_id: self.log_id(), head, unread_total: self.committed_unread, resume_after, reset };
         let frame = welcome::frame(&self.uid, &attach.device, from, &facts, &self.parts);
         self.tell(from, ToConnection::Welcome(op_id, Box::new(frame)));
         self.devices.to_feed.push(from);
@@ -124,11 +142,6 @@ impl Mailbox {
             self.tell(old, ToConnection::Close(wire::GoAwayReason::Replaced));
         }
         self.devices.online.insert(from, Online::new(attach.device.clone(), resume_after));
-    }
-
-    /// Unread total as of the committed head.
-    fn committed_unread(&self) -> u64 {
-        self.rows.get(self.timeline.committed()).map_or(self.unread_total, |row| row.t)
     }
 
     /// The connection is gone; what is on its way to it is forgotten.

@@ -1,9 +1,6 @@
 //! `block` and `unblock`: entries of the inbox, so that every device knows; the peer learns nothing.
 
-use tidings_schema::{
-    error_code::ErrorCode,
-    id::{Seq, Uid},
-};
+use tidings_schema::{error_code::ErrorCode, id::Uid};
 
 use super::{Mailbox, append::NewRow, read::ok};
 use crate::port::link::{ConnectionRef, OpId};
@@ -23,7 +20,7 @@ impl Mailbox {
     }
 
     fn change_block(&mut self, from: ConnectionRef, op_id: OpId, peer: &Uid, row: Option<NewRow<'_>>) {
-        let Some(row) = row else { return self.answer_ok(from, op_id, Seq::ZERO) };
+        let Some(row) = row else { return self.answer_unchanged(from, op_id, peer) };
         match self.append(peer, &row) {
             Ok(seq) => self.answer_when_committed(seq, from, op_id, ok(seq)),
             Err(refusal) => self.refuse_row(from, op_id, refusal),

@@ -17,12 +17,14 @@ use tidings_state::conversation::history_bucket;
 
 use super::{Mailbox, Phase, peers::Peer};
 use crate::{
-    appender::PutNumber,
+    appender::{LaneState, PutNumber},
     port::store::{Change, Key},
 };
 
 /// Rows after which projections are written, so that a replay stays short.
 pub const CHECKPOINT_ROWS: u64 = 128;
+/// Bytes of rows in memory after which they are written, for the same reason and so that large messages do not stay.
+pub const CHECKPOINT_BYTES: usize = 256 * 1024;
 /// Time after which they are written although fewer rows came.
 pub const CHECKPOINT_MS: u64 = 60_000;
 
@@ -107,7 +109,8 @@ impl Mailbox {
         let now = self.parts.clock.uptime();
         let rows = self.timeline.committed().since(self.checkpoint.upto);
         let late = now.since(self.checkpoint.written_at) >= CHECKPOINT_MS;
-        if self.checkpoint.writing.is_none() && (rows >= CHECKPOINT_ROWS || (rows > 0 && late)) {
+        let many = rows >= CHECKPOINT_ROWS || self.rows.bytes() >= CHECKPOINT_BYTES;
+        if self.checkpoint.writing.is_none() && rows > 0 && (many || late) {
             self.write_checkpoint();
         }
     }
@@ -174,6 +177,7 @@ impl Mailbox {
         };
         self.window.release(upto);
         self.rows.release(upto);
+        self.release_peers();
     }
 
     /// Writes cursors that have waited long enough.
@@ -222,6 +226,7 @@ impl Mailbox {
             && self.gate.is_open()
             && self.answers.is_empty()
             && self.checkpoint.writing.is_none()
+            && self.progress.state() == LaneState::Open
             && !self.parts.appender.in_flight(&self.uid)
             && self.peers.owe_nothing()
             && self.devices.owe_nothing(self.timeline.committed())
@@ -238,6 +243,24 @@ impl Mailbox {
                 self.leave(ctx);
             }
             Some(Leaving::Writing(_) | Leaving::Unmarking(_)) | None => {}
+        }
+    }
+
+    /// The last records are not written yet (the store may be down or full) and somebody wants something: reads go on.
+    pub(super) fn stay_if_wanted(&mut self, ctx: &mut Context<Self>) {
+        let writing = matches!(self.checkpoint.leaving, Some(Leaving::Writing(_)));
+        let wanted = !self.work.is_empty() || self.parts.directory.borrow().is_wanted(&self.uid);
+        if writing && wanted {
+            self.checkpoint.leaving = None;
+            self.stay(ctx);
+        }
+    }
+
+    /// Conversations that are not in use leave memory, but never while one is being read: what was read would be older
+    /// than what left.
+    pub(super) fn release_peers(&mut self) {
+        if self.checkpoint.writing.is_none() && self.gate.is_open() {
+            self.peers.release();
         }
     }
 

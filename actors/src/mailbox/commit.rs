@@ -2,6 +2,7 @@
 //! devices, told to peers and written into projections.
 
 use actix::Context;
+use metrics::histogram;
 use tidings_schema::{
     id::{Seq, Uid},
     row::{InboxRow, RowBody},
@@ -32,14 +33,17 @@ impl Mailbox {
     fn committed(&mut self, before: Seq, committed: Seq, ctx: &mut Context<Self>) {
         self.timeline.commit(committed);
         let rows: Vec<InboxRow> = self.rows.after(before).into_iter().flatten().cloned().collect();
+        let now = self.parts.clock.uptime();
         let mut told = Vec::new();
         for row in rows.iter().take_while(|row| row.seq <= committed) {
             self.peers.settle(row);
+            self.committed_unread = row.t;
             self.tell_read(row);
             note_peer(&mut told, row);
         }
         while self.answers.front().is_some_and(|waiting| waiting.seq <= committed) {
             let Some(waiting) = self.answers.pop_front() else { break };
+            histogram!("tidings_ack_seconds").record(now.since(waiting.since) as f64 / 1_000.0);
             self.answer(waiting.to, waiting.op_id, waiting.answer);
         }
         self.push_committed(ctx);

@@ -28,7 +28,8 @@ impl Mailbox {
         match mutants::judged(judge(have, deliver.log_id, deliver.prev, &seqs)) {
             Verdict::Gap { have } => {
                 counter!("tidings_deliver_gaps_total").increment(1);
-                return self.say(from, Say::Gap(Gap { log_id: deliver.log_id, have }));
+                self.say(from, Say::Gap(Gap { log_id: deliver.log_id, have }));
+                return;
             }
             Verdict::Nothing => {
                 counter!("tidings_deliver_repeats_total").increment(1);

@@ -32,6 +32,8 @@ pub(super) struct Known {
     pub(super) last_seen: Millis,
     /// The record does not show this yet.
     pub(super) changed: bool,
+    /// The put that makes a new device known; it is not welcomed before.
+    pub(super) put: PutNumber,
 }
 
 /// A device on its connection.
@@ -138,13 +140,13 @@ impl Devices {
         self.known.iter().map(entry).collect()
     }
 
-    /// The device that has to go when there are too many: offline, and away longest.
-    pub(super) fn surplus(&self) -> Option<DeviceId> {
+    /// The device that has to go when there are too many for `new`: one that is offline, and away longest.
+    pub(super) fn surplus(&self, new: &DeviceId) -> Option<DeviceId> {
         if self.known.len() <= DEVICES_MAX {
             return None;
         }
         let online = |device: &DeviceId| self.online.values().any(|online| online.device == *device);
         let key = |(device, known): &(&DeviceId, &Known)| (online(device), known.last_seen);
-        self.known.iter().min_by_key(key).map(|(device, _)| device.clone())
+        self.known.iter().filter(|(device, _)| *device != new).min_by_key(key).map(|(device, _)| device.clone())
     }
 }

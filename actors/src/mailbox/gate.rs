@@ -18,7 +18,7 @@ use tracing::warn;
 use super::{Mailbox, Work, pages::read_rows_of_history};
 use crate::port::{
     link::{Command, Op},
-    store::{HistoryRange, Key, Page, PageLimit, Reply, Scan, StoreError},
+    store::{HistoryRange, Key, PageLimit, Reply, Scan, StoreError},
 };
 
 /// Peers listed in one page when all conversations are asked for.
@@ -50,11 +50,19 @@ pub(super) struct MarkerRow {
     pub(super) place: Option<Place>,
 }
 
+/// What became of a message id long ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FoundId {
+    hash: PayloadHash,
+    seq: Seq,
+    time: Millis,
+}
+
 /// What has been fetched for the work in front.
 #[derive(Default)]
 pub(super) struct Gate {
     fetching: bool,
-    id: Option<(MessageId, Option<(PayloadHash, Seq, Millis)>)>,
+    id: Option<(MessageId, Option<FoundId>)>,
     marker: Option<(Seq, Option<MarkerRow>)>,
 }
 
@@ -73,7 +81,7 @@ impl Gate {
         let (_, found) = self.id.as_ref().filter(|(known, _)| known == id)?;
         Some(match found {
             None => Lookup::New,
-            Some((known, seq, time)) if known == hash => Lookup::Duplicate { seq: *seq, time: *time },
+            Some(found) if found.hash == *hash => Lookup::Duplicate { seq: found.seq, time: found.time },
             Some(_) => Lookup::Conflict,
         })
     }
@@ -88,7 +96,7 @@ impl Gate {
 enum Fetched {
     Conversations(BTreeMap<Uid, Conversation>),
     All(BTreeMap<Uid, Conversation>),
-    Id(MessageId, Option<(PayloadHash, Seq, Millis)>),
+    Id(MessageId, Option<FoundId>),
     Marker(Seq, Option<MarkerRow>),
 }
 
@@ -135,7 +143,7 @@ impl Mailbox {
     pub(super) fn fetch(&mut self, need: Need, ctx: &mut Context<Self>) {
         let (store, owner) = (self.parts.store.clone(), self.uid.clone());
         let fetched: Reply<Fetched> = match need {
-            // The Appender wakes the actor when it is durable, and the work in front is looked at again.
+            // Waited for, not fetched.
             Need::Noted => return,
             Need::Conversation(peer) => Box::pin(async move {
                 let records = store.get(vec![Key::Conversation(owner, peer.clone())]).await?;
@@ -167,11 +175,13 @@ impl Mailbox {
                     let limit = PageLimit { rows: 1, bytes: 1 };
                     let rows = store.read(timeline, seq.prev(), seq, limit).await?.rows;
                     let there = !rows.is_empty();
-                    Ok(Fetched::Id(id, there.then_some((hash, seq, Millis::new(found.time)))))
+                    let time = Millis::new(found.time);
+                    Ok(Fetched::Id(id, there.then_some(FoundId { hash, seq, time })))
                 })
             }
             Need::Marker(peer, seq) => {
                 let row = self.marker_in_memory(&peer, seq);
+                let n = self.rows.get(seq).map(|row| row.n);
                 let bucket = self.peers.get(&peer).map_or(0, |peer| peer.settled.bucket_before(seq.next()));
                 let range = HistoryRange { owner, peer, bucket, before: seq.next() };
                 Box::pin(async move {
@@ -179,7 +189,11 @@ impl Mailbox {
                         return Ok(Fetched::Marker(seq, row));
                     }
                     let limit = PageLimit { rows: MARKER_ROWS, bytes: super::push::PUSH_BYTES_MAX };
-                    marker_of(seq, store.read_history(range, limit).await?).map(|row| Fetched::Marker(seq, row))
+                    let rows = read_rows_of_history(store.read_history(range, limit).await?)?;
+                    // A row that is in memory may not be in the history yet; only the peer's place is wanted then.
+                    let n = n.or_else(|| rows.first().filter(|row| row.seq == seq).map(|row| row.n));
+                    let place = rows.iter().find_map(|row| row.place);
+                    Ok(Fetched::Marker(seq, n.map(|n| MarkerRow { n, place })))
                 })
             }
         };
@@ -229,12 +243,6 @@ impl Mailbox {
         // Without a place the store is asked: the peer's newest message may be an older row.
         place.map(|place| Some(MarkerRow { n: row.n, place: Some(place) }))
     }
-}
-
-fn marker_of(seq: Seq, page: Page) -> Result<Option<MarkerRow>, StoreError> {
-    let rows = read_rows_of_history(page)?;
-    let Some(row) = rows.first().filter(|row| row.seq == seq) else { return Ok(None) };
-    Ok(Some(MarkerRow { n: row.n, place: rows.iter().find_map(|row| row.place) }))
 }
 
 fn decode_all(peers: Vec<Uid>, records: Vec<Option<Bytes>>) -> Result<BTreeMap<Uid, Conversation>, StoreError> {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, future::poll_fn, rc::Rc, sync::Arc, task::Poll}
 use actix::{ActorContext as _, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use prost::Message as _;
 use tidings_schema::{
-    id::{DeviceId, Epoch, LogId, Millis, Seq, Uid},
+    id::{DeviceId, Epoch, LogId, Millis, Place, Seq, Uid},
     record,
     row::{InboxRow, RowBody},
 };
@@ -21,9 +21,10 @@ use super::{
     Mailbox, Phase,
     devices::{Known, Online},
     gate::{corrupt, decode},
+    push::decode_page,
 };
 use crate::{
-    appender::{Appender, Progress},
+    appender::{Appender, Progress, PutNumber},
     port::store::{Key, PageLimit, Store, StoreError, TimelineId},
 };
 
@@ -34,8 +35,38 @@ const REPLAY_PAGE: PageLimit = PageLimit { rows: 256, bytes: 1024 * 1024 };
 struct Loaded {
     checkpoint: record::MailboxCheckpoint,
     devices: Vec<(DeviceId, record::Device)>,
+    /// Rows after the checkpoint.
     rows: Vec<InboxRow>,
+    /// What older rows may still owe to peers.
+    debts: Vec<Debt>,
     conversations: BTreeMap<Uid, Conversation>,
+}
+
+/// An effect of a row that its peer may not have accepted. Bodies are read again when they are sent.
+enum Debt {
+    Out { peer: Uid, seq: Seq, prev_out: Seq },
+    Marker { peer: Uid, seq: Seq, place: Place },
+}
+
+impl Debt {
+    fn of(row: &InboxRow) -> Option<Self> {
+        let (peer, seq) = (row.with.clone()?, row.seq);
+        match row.body {
+            RowBody::Out { prev_out, .. } => Some(Self::Out { peer, seq, prev_out }),
+            RowBody::Read { place: Some(place), .. } => Some(Self::Marker { peer, seq, place }),
+            RowBody::Read { place: None, .. }
+            | RowBody::In { .. }
+            | RowBody::Receipt { .. }
+            | RowBody::Blocked
+            | RowBody::Unblocked => None,
+        }
+    }
+
+    fn peer(&self) -> &Uid {
+        match self {
+            Self::Out { peer, .. } | Self::Marker { peer, .. } => peer,
+        }
+    }
 }
 
 impl Mailbox {
@@ -81,25 +112,25 @@ impl Mailbox {
         }
         self.flush();
         self.parts.directory.borrow_mut().failed(&self.uid);
+        self.parts.appender.forget(&self.uid);
         ctx.stop();
     }
 
     fn fold(&mut self, loaded: Loaded) -> Result<(), StoreError> {
-        let Loaded { checkpoint, devices, rows, conversations } = loaded;
+        let Loaded { checkpoint, devices, rows, mut debts, conversations } = loaded;
         let upto = Seq::new(checkpoint.upto);
         self.restore_checkpoint(&checkpoint, upto)?;
         self.peers.complete = upto == Seq::ZERO && rows.is_empty();
         for (uid, conversation) in conversations {
             self.peers.load(uid, conversation);
         }
-        let effects_upto = Seq::new(checkpoint.effects_upto);
-        self.restore_outboxes(&rows, effects_upto);
+        debts.extend(rows.iter().filter_map(Debt::of));
+        self.restore_outboxes(debts);
         for row in rows {
-            if row.seq > upto {
-                self.replay(&row)?;
-            }
+            self.replay(&row)?;
             self.rows.push(row);
         }
+        self.committed_unread = self.unread_total;
         self.checkpoint.restore(checkpoint, self.progress.flushed());
         self.checkpoint.marked = self.parts.directory.borrow().is_marked(&self.uid);
         self.restore_devices(devices);
@@ -140,26 +171,21 @@ impl Mailbox {
     }
 
     /// What peers have not accepted: out rows above what the conversation says, and the newest read marker.
-    fn restore_outboxes(&mut self, rows: &[InboxRow], effects_upto: Seq) {
-        let mut chains: BTreeMap<&Uid, Vec<(Seq, Seq)>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.seq > effects_upto) {
-            let Some(uid) = row.with.as_ref().filter(|uid| **uid != self.uid) else { continue };
-            match &row.body {
-                RowBody::Out { prev_out, .. } => chains.entry(uid).or_default().push((row.seq, *prev_out)),
-                RowBody::Read { place: Some(place), .. } => self.peers.entry(uid).outbox.set_read(*place, row.seq),
-                RowBody::Read { place: None, .. }
-                | RowBody::In { .. }
-                | RowBody::Receipt { .. }
-                | RowBody::Blocked
-                | RowBody::Unblocked => {}
+    fn restore_outboxes(&mut self, debts: Vec<Debt>) {
+        let mut chains: BTreeMap<Uid, Vec<(Seq, Seq)>> = BTreeMap::new();
+        for debt in debts.into_iter().filter(|debt| *debt.peer() != self.uid) {
+            match debt {
+                Debt::Out { peer, seq, prev_out } => chains.entry(peer).or_default().push((seq, prev_out)),
+                Debt::Marker { peer, seq, place } => self.peers.entry(&peer).outbox.set_read(place, seq),
             }
         }
         for (uid, chain) in chains {
-            let peer = self.peers.entry(uid);
+            let peer = self.peers.entry(&uid);
             let accepted = peer.settled.accepted_upto;
             let chain: Vec<(Seq, Seq)> = chain.into_iter().filter(|(seq, _)| *seq > accepted).collect();
             let base = chain.first().map_or(peer.settled.last_out, |(_, prev)| *prev);
-            peer.outbox.go_back(base, chain.into_iter().map(|(seq, _)| seq));
+            let chain = chain.into_iter().map(|(seq, _)| seq).collect();
+            self.peers.go_back(&uid, base, chain);
         }
     }
 
@@ -171,6 +197,7 @@ impl Mailbox {
                 platform: stored.platform,
                 last_seen: Millis::new(stored.last_seen),
                 changed: false,
+                put: PutNumber::default(),
             };
             self.devices.known.insert(device, known);
         }
@@ -196,10 +223,41 @@ async fn read_all(store: Arc<dyn Store>, uid: Uid) -> Result<Loaded, StoreError>
         None => record::MailboxCheckpoint::default(),
     };
     let devices = read_devices(&store, &uid, &checkpoint).await?;
-    let from = Seq::new(checkpoint.upto.min(checkpoint.effects_upto));
-    let rows = read_rows(&store, TimelineId::Inbox(uid.clone()), from, Seq::new(u64::MAX)).await?;
-    let conversations = read_conversations(&store, &uid, &rows).await?;
-    Ok(Loaded { checkpoint, devices, rows, conversations })
+    let (upto, timeline) = (Seq::new(checkpoint.upto), TimelineId::Inbox(uid.clone()));
+    let debts = read_debts(&store, &timeline, Seq::new(checkpoint.effects_upto), upto).await?;
+    let rows = read_rows(&store, timeline.clone(), upto, Seq::new(u64::MAX)).await?;
+    let last = rows.last().map_or(upto, |row| row.seq);
+    no_row_after(&store, timeline, last).await?;
+    let peers = rows.iter().filter_map(|row| row.with.as_ref()).chain(debts.iter().map(Debt::peer)).cloned().collect();
+    let conversations = read_conversations(&store, &uid, peers).await?;
+    Ok(Loaded { checkpoint, devices, rows, debts, conversations })
+}
+
+/// What rows after `after` up to `upto` may still owe; page by page, since a peer that cannot accept may hold up many.
+async fn read_debts(
+    store: &Arc<dyn Store>,
+    timeline: &TimelineId,
+    mut after: Seq,
+    upto: Seq,
+) -> Result<Vec<Debt>, StoreError> {
+    let mut debts = Vec::new();
+    while after < upto {
+        let page = store.read(timeline.clone(), after, upto, REPLAY_PAGE).await?;
+        let rows = decode_page(page)?;
+        let last = rows.last().map(|row| row.seq);
+        after = last.ok_or_else(|| StoreError::Corrupt(format!("row {} is not in the log", after.next())))?;
+        debts.extend(rows.iter().filter_map(Debt::of));
+    }
+    Ok(debts)
+}
+
+/// With one owner and one log, rows behind a hole are rows whose predecessor was lost: appending would overwrite them.
+async fn no_row_after(store: &Arc<dyn Store>, timeline: TimelineId, last: Seq) -> Result<(), StoreError> {
+    let newest = store.read_back(timeline, Seq::new(u64::MAX), PageLimit { rows: 1, bytes: 1 }).await?;
+    match newest.rows.first() {
+        Some(row) if row.seq > last => Err(StoreError::Corrupt(format!("row {} is not in the log", last.next()))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn read_devices(
@@ -231,12 +289,10 @@ pub(super) async fn read_rows(
     let mut after = from;
     loop {
         let page = store.read(timeline.clone(), after, ceiling, REPLAY_PAGE).await?;
-        for row in page.rows {
-            after = row.seq;
-            let decoded = InboxRow::decode(row.seq, row.value);
-            rows.push(decoded.map_err(|why| StoreError::Corrupt(why.to_string()))?);
-        }
-        if !page.more {
+        let more = page.more;
+        rows.extend(decode_page(page)?);
+        after = rows.last().map_or(after, |row| row.seq);
+        if !more {
             return Ok(rows);
         }
     }
@@ -245,9 +301,8 @@ pub(super) async fn read_rows(
 async fn read_conversations(
     store: &Arc<dyn Store>,
     uid: &Uid,
-    rows: &[InboxRow],
+    mut peers: Vec<Uid>,
 ) -> Result<BTreeMap<Uid, Conversation>, StoreError> {
-    let mut peers: Vec<Uid> = rows.iter().filter_map(|row| row.with.clone()).collect();
     peers.sort();
     peers.dedup();
     let keys = peers.iter().map(|peer| Key::Conversation(uid.clone(), peer.clone())).collect();

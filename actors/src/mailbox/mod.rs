@@ -35,13 +35,20 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, fut::ActorFuture};
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{LogId, Seq, Uid},
+    id::{LogId, Millis, Seq, Uid},
     wire,
 };
 use tidings_state::{limiter::Limiter, sent_window::SentWindow, timeline::Timeline};
 use tracing::error;
+use uuid::Uuid;
 
-use self::{checkpoint::Checkpoint, devices::Devices, gate::Gate, peers::Peers, rows::Rows};
+use self::{
+    checkpoint::Checkpoint,
+    devices::Devices,
+    gate::{Gate, Need},
+    peers::Peers,
+    rows::Rows,
+};
 use crate::{
     appender::Progress,
     mutants::{self, Mutant},
@@ -66,6 +73,17 @@ pub enum Work {
     Peer(PeerMessage),
 }
 
+impl Work {
+    /// Whether a connection has told this once and will not tell it again. It passes the bounds of queues: a connection
+    /// has at most one of each kind on its way, but for acks, of which it keeps only the newest while one is refused.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self {
+            Self::Command(command) => matches!(command.op, Op::Detach | Op::Drained(_) | Op::Dropped(_)),
+            Self::Peer(_) => false,
+        }
+    }
+}
+
 impl Message for Work {
     type Result = ();
 }
@@ -86,6 +104,7 @@ enum Phase {
 /// An answer that leaves when a row is committed.
 struct Waiting {
     seq: Seq,
+    since: Millis,
     to: ConnectionRef,
     op_id: OpId,
     answer: wire::server_frame::Body,
@@ -101,10 +120,14 @@ pub struct Mailbox {
     work: VecDeque<Work>,
     gate: Gate,
     timeline: Timeline,
+    /// Becomes the log's identity if this activation appends row 1.
+    fresh_log_id: LogId,
     window: SentWindow,
     rows: Rows,
     /// Unread messages of all conversations after the newest row.
     unread_total: u64,
+    /// The same after the newest committed row.
+    committed_unread: u64,
     peers: Peers,
     devices: Devices,
     limiter: Limiter,
@@ -113,6 +136,8 @@ pub struct Mailbox {
     last_frame: Option<push::LastFrame>,
     /// What this turn tells connections, in order; leaves at the end of the turn.
     told: BTreeMap<ConnectionRef, Vec<ToConnection>>,
+    /// Good-byes that found a full queue; the tick says them again. At most one per replaced connection.
+    told_again: Vec<(ConnectionRef, Vec<ToConnection>)>,
 }
 
 impl Mailbox {
@@ -129,9 +154,11 @@ impl Mailbox {
             work: works.into(),
             gate: Gate::default(),
             timeline: Timeline::empty(epoch),
+            fresh_log_id: LogId::new(Uuid::new_v4().into_bytes()),
             window: SentWindow::new(),
             rows: Rows::default(),
             unread_total: 0,
+            committed_unread: 0,
             peers: Peers::default(),
             devices: Devices::default(),
             limiter: Limiter::new(parts.limits.user_sends_per_s, parts.limits.user_sends_per_s.saturating_mul(2), now),
@@ -139,6 +166,7 @@ impl Mailbox {
             checkpoint: Checkpoint::new(now),
             last_frame: None,
             told: BTreeMap::new(),
+            told_again: Vec::new(),
             uid,
             parts,
         }
@@ -151,6 +179,11 @@ impl Mailbox {
             let Some(work) = self.work.pop_front() else { break };
             match self.need(&work) {
                 None => self.do_work(work, ctx),
+                Some(Need::Noted) => {
+                    // Nothing to fetch: the Appender wakes the actor when the note is durable.
+                    self.work.push_front(work);
+                    break;
+                }
                 Some(need) => {
                     self.work.push_front(work);
                     self.fetch(need, ctx);
@@ -188,7 +221,7 @@ impl Mailbox {
             Op::Block(peer) => self.block(from, op_id, &peer),
             Op::Unblock(peer) => self.unblock(from, op_id, &peer),
             Op::Drained(upto) => self.drained(from, upto, ctx),
-            Op::Dropped(last) => self.dropped(from, last, ctx),
+            Op::Dropped(last) => self.dropped(from, last),
         }
     }
 
@@ -207,10 +240,15 @@ impl Mailbox {
             return self.answer(to, op_id, answer);
         }
         let at = self.answers.partition_point(|waiting| waiting.seq <= seq);
-        self.answers.insert(at, Waiting { seq, to, op_id, answer });
+        let since = self.parts.clock.uptime();
+        self.answers.insert(at, Waiting { seq, since, to, op_id, answer });
     }
 
     fn refuse(&mut self, to: ConnectionRef, op_id: OpId, code: ErrorCode, text: &str, retry_after_ms: u64) {
+        if op_id == 0 && code != ErrorCode::AckAboveHead {
+            // Nobody asked.
+            return;
+        }
         metrics::counter!("tidings_ops_refused_total", "code" => code.number().to_string()).increment(1);
         let error = wire::Error { code: code.number(), text: text.to_owned(), retry_after_ms };
         self.answer(to, op_id, wire::server_frame::Body::Error(error));
@@ -228,7 +266,12 @@ impl Mailbox {
         while let Some((to, parts)) = self.told.pop_first() {
             match self.parts.tell(to, parts) {
                 Told::Yes => {}
-                Told::No => self.devices.unpushed(to),
+                Told::No(again) => {
+                    self.devices.unpushed(to);
+                    if !again.is_empty() {
+                        self.told_again.push((to, again));
+                    }
+                }
                 Told::Gone => self.detach(to),
             }
         }
@@ -248,11 +291,13 @@ impl Mailbox {
         directory.broke(&self.uid);
         directory.stopped(&self.uid);
         drop(directory);
+        self.parts.appender.forget(&self.uid);
         ctx.stop();
     }
 
+    /// The log's identity; it has none that may be told before its first row is committed.
     fn log_id(&self) -> Option<LogId> {
-        self.timeline.log_id()
+        self.timeline.log_id().filter(|_| self.timeline.committed() > Seq::ZERO)
     }
 }
 
@@ -275,7 +320,7 @@ impl Handler<Work> for Mailbox {
             self.refuse_work(work, ErrorCode::Busy, "mailbox is leaving memory", 1_000);
             return self.flush();
         }
-        if self.work.len() >= WORK_WAITING_MAX {
+        if self.work.len() >= WORK_WAITING_MAX && !work.is_owed() {
             self.refuse_work(work, ErrorCode::Busy, "mailbox is busy", 1_000);
             return self.flush();
         }

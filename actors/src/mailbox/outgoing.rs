@@ -12,7 +12,7 @@ use tidings_schema::{
 use tidings_state::outbox::{Back, DELIVER_BYTES_MAX, Flight};
 use tracing::warn;
 
-use super::{Mailbox, Phase};
+use super::{Mailbox, Phase, push::decode_page};
 use crate::{
     mutants,
     port::{
@@ -52,17 +52,18 @@ impl Mailbox {
         let limit = PageLimit { rows: READ_ROWS, bytes: DELIVER_BYTES_MAX };
         let page = self.parts.store.read(self.timeline_id.clone(), first.prev(), self.timeline.committed(), limit);
         ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
-            let rows = match page {
-                Ok(page) => page.rows,
+            let rows = match page.and_then(decode_page) {
+                Ok(rows) => rows,
                 Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
                 // The outbox's own pause brings it back here.
                 Err(why @ (StoreError::Unavailable(_) | StoreError::Rejected(_))) => {
                     return warn!(uid = %mailbox.uid, %why, "rows to deliver cannot be read yet");
                 }
             };
-            let rows = rows.into_iter().filter_map(|row| InboxRow::decode(row.seq, row.value).ok());
-            let wanted = rows.filter(|row| flight.seqs.contains(&row.seq));
-            let entries: Vec<DeliverEntry> = wanted.filter_map(|row| deliver_entry(&row)).collect();
+            let wanted = rows.iter().filter(|row| flight.seqs.contains(&row.seq));
+            // In the order of the chain, up to the first that is missing: none is ever passed over.
+            let chained = wanted.zip(&flight.seqs).take_while(|(row, seq)| row.seq == **seq);
+            let entries: Vec<DeliverEntry> = chained.map_while(|(row, _)| deliver_entry(row)).collect();
             if entries.is_empty() {
                 return mailbox.stop_corrupt("a row that was committed is not in the log", ctx);
             }
@@ -85,16 +86,27 @@ impl Mailbox {
         }
         counter!("tidings_delivers_total").increment(1);
         let say = Say::Deliver(Deliver { log_id, prev: flight.prev, entries, read: flight.read });
-        self.say(uid, say);
+        if !self.say(uid, say) {
+            let now = self.parts.clock.uptime();
+            if let Some(peer) = self.peers.get_mut(uid) {
+                peer.outbox.offer_failed(now);
+            }
+        }
     }
 
-    /// To another mailbox. What its shard cannot take now is said again: by the outbox, or when it is asked again.
-    pub(super) fn say(&mut self, to: &Uid, say: Say) {
+    /// To another mailbox; whether its shard took it. What it cannot take now is said again: by the outbox, or when it is
+    /// asked again.
+    pub(super) fn say(&mut self, to: &Uid, say: Say) -> bool {
         let shard = to.shard(self.parts.shards);
         let message = PeerMessage { from: self.uid.clone(), to: to.clone(), say };
-        if mutants::loses(&message.say) || !self.parts.link.peer(shard, message).is_taken() {
+        if mutants::loses(&message.say) {
+            return true;
+        }
+        let taken = self.parts.link.peer(shard, message).is_taken();
+        if !taken {
             counter!("tidings_peer_messages_refused_total").increment(1);
         }
+        taken
     }
 
     /// The peer has, durably, rows of ours.
@@ -103,11 +115,7 @@ impl Mailbox {
             return;
         }
         let now = self.parts.clock.uptime();
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.outbox.accepted(accepted.upto, accepted.read, now);
-        peer.live.set_accepted(accepted.upto);
-        peer.settled.set_accepted(accepted.upto);
-        peer.changed = true;
+        self.peers.accepted(from, accepted.upto, accepted.read, now);
         self.drive(from, ctx);
     }
 
@@ -138,12 +146,13 @@ impl Mailbox {
                 // The peer says again that it misses rows when it is delivered to again.
                 Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => return,
             };
-            let later = mailbox.rows.after(committed).into_iter().flatten().cloned();
+            let Some(later) = mailbox.rows.page(committed, mailbox.timeline.head(), usize::MAX) else {
+                // They left memory while the log was read: it has them now.
+                return mailbox.reload_chain(uid, have, ctx);
+            };
             let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && matches!(row.body, RowBody::Out { .. });
             let chain: Vec<Seq> = rows.into_iter().chain(later).filter(out).map(|row| row.seq).collect();
-            if let Some(peer) = mailbox.peers.get_mut(&uid) {
-                peer.outbox.go_back(have, chain);
-            }
+            mailbox.peers.go_back(&uid, have, chain);
             mailbox.drive(&uid, ctx);
         }));
     }

@@ -16,7 +16,7 @@ use tidings_schema::{
 };
 use tidings_state::conversation::Conversation;
 
-use super::{Mailbox, gate::corrupt};
+use super::{Mailbox, gate::corrupt, push::decode_page};
 use crate::{
     limits::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX},
     port::{
@@ -43,11 +43,7 @@ impl Mailbox {
         }
         let page = self.parts.store.read(self.timeline_id.clone(), after, committed, limit);
         ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
-            let rows = page.and_then(|page| {
-                let rows = page.rows.into_iter().map(|row| InboxRow::decode(row.seq, row.value));
-                rows.collect::<Result<Vec<_>, _>>().map_err(|why| StoreError::Corrupt(why.to_string()))
-            });
-            match rows {
+            match page.and_then(decode_page) {
                 Ok(rows) => {
                     mailbox.devices.note_pushed(rows.iter());
                     let page = rows.into_iter().map(|row| (row.seq, row.entry)).collect();
@@ -153,7 +149,9 @@ impl Mailbox {
         let (mut bytes, mut more, mut conversations) = (0, false, Vec::new());
         for (uid, settled) in older {
             bytes += settled.last.len() + CONVERSATION_BYTES;
-            more = !conversations.is_empty() && (conversations.len() >= limit.rows || bytes > limit.bytes);
+            let full = conversations.len() >= limit.rows || bytes > limit.bytes;
+            // Users that were only blocked have no seq that a page could go on after: they come all at once.
+            more = !conversations.is_empty() && full && settled.last_seq > Seq::ZERO;
             if more {
                 break;
             }

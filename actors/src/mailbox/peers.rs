@@ -10,6 +10,9 @@ use tidings_state::{conversation::Conversation, outbox::Outbox};
 
 use crate::appender::PutNumber;
 
+/// Conversations kept in memory beyond those in use; the rest is read again when needed.
+pub const PEERS_KEPT: usize = 1_024;
+
 /// One conversation.
 #[derive(Default)]
 pub(super) struct Peer {
@@ -50,6 +53,8 @@ pub(super) struct Peers {
     pub(super) map: BTreeMap<Uid, Peer>,
     /// Every conversation of the user is in memory.
     pub(super) complete: bool,
+    /// Out rows that no peer has accepted yet.
+    pub(super) unaccepted: usize,
     /// Peers with a noted place on its way.
     pub(super) noting: BTreeSet<Uid>,
     /// Peers with a receipt that waits for its time.
@@ -93,9 +98,45 @@ impl Peers {
         peer.changed = true;
     }
 
-    /// Out rows that no peer has accepted yet.
-    pub(super) fn unaccepted(&self) -> usize {
-        self.map.values().map(|peer| peer.outbox.unaccepted()).sum()
+    /// A row towards a peer has its place.
+    pub(super) fn push_out(&mut self, peer: &Uid, seq: Seq) {
+        self.entry(peer).outbox.push(seq);
+        self.unaccepted += 1;
+    }
+
+    /// The peer has rows up to `upto`, and the marker.
+    pub(super) fn accepted(&mut self, peer: &Uid, upto: Seq, read: Option<Place>, now: Millis) {
+        let Some(peer) = self.map.get_mut(peer) else { return };
+        let before = peer.outbox.unaccepted();
+        peer.outbox.accepted(upto, read, now);
+        peer.live.set_accepted(upto);
+        peer.settled.set_accepted(upto);
+        peer.changed = true;
+        self.unaccepted = self.unaccepted.saturating_sub(before - peer.outbox.unaccepted());
+    }
+
+    /// The chain towards a peer starts again after `have`.
+    pub(super) fn go_back(&mut self, peer: &Uid, have: Seq, chain: Vec<Seq>) {
+        if let Some(peer) = self.map.get_mut(peer) {
+            peer.outbox.go_back(have, chain);
+        }
+        self.unaccepted = self.map.values().map(|peer| peer.outbox.unaccepted()).sum();
+    }
+
+    /// Conversations that nothing is known of beyond their records leave memory when there are very many.
+    pub(super) fn release(&mut self) {
+        if self.map.len() <= PEERS_KEPT {
+            return;
+        }
+        let due = &self.receipts_due;
+        self.map.retain(|uid, peer| {
+            peer.changed
+                || !peer.outbox.is_idle()
+                || peer.noted.is_some()
+                || due.contains(uid)
+                || peer.live.upto != peer.settled.upto
+        });
+        self.complete = false;
     }
 
     /// All effects of rows up to here are accepted.

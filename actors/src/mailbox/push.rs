@@ -20,7 +20,7 @@ use crate::{
     mutants::{self, Mutant},
     port::{
         link::{ConnectionRef, EntryFrame, OpId, Push, ToConnection},
-        store::{PageLimit, StoreError},
+        store::{Page, PageLimit, StoreError},
     },
 };
 
@@ -52,12 +52,16 @@ impl Mailbox {
             }
             if online.queue.is_live() {
                 let after = online.queue.sent();
-                let rows = self.rows.page(after, committed, ACK_WINDOW_ENTRIES + 1).unwrap_or_default();
-                if rows.is_empty() {
+                if after >= committed {
                     return;
                 }
-                if online.queue.live(&sizes(&rows)) == Live::Push {
-                    return self.push(connection, after, &rows);
+                match self.rows.page(after, committed, ACK_WINDOW_ENTRIES + 1) {
+                    Some(rows) if online.queue.live(&sizes(&rows)) == Live::Push => {
+                        return self.push(connection, after, &rows);
+                    }
+                    Some(_) => {}
+                    // They left memory: the log has them.
+                    None => online.queue.dropped(after),
                 }
             }
             let (after, room) = match online.queue.wants(committed) {
@@ -116,20 +120,14 @@ impl Mailbox {
         ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
             let Some(online) = mailbox.devices.online.get_mut(&connection) else { return };
             online.reading = false;
-            match page {
-                Ok(page) => {
-                    let rows = page.rows.into_iter().map(|row| InboxRow::decode(row.seq, row.value));
-                    match rows.collect::<Result<Vec<_>, _>>() {
-                        Ok(rows) if rows.is_empty() => {
-                            return mailbox.stop_corrupt("a committed row is not in the log", ctx);
-                        }
-                        Ok(mut rows) => {
-                            // None of it when the device fell back while the page was read.
-                            rows.truncate(online.queue.fit(&sizes(&rows)));
-                            mailbox.push(connection, after, &rows);
-                        }
-                        Err(why) => return mailbox.stop_corrupt(&why.to_string(), ctx),
-                    }
+            match page.and_then(decode_page) {
+                Ok(rows) if rows.is_empty() => {
+                    return mailbox.stop_corrupt("a committed row is not in the log", ctx);
+                }
+                Ok(mut rows) => {
+                    // None of it when the device fell back while the page was read.
+                    rows.truncate(online.queue.fit(&sizes(&rows)));
+                    mailbox.push(connection, after, &rows);
                 }
                 Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
                 // The tick tries again.
@@ -145,12 +143,12 @@ impl Mailbox {
         // Acks of a connection that was replaced count for nothing.
         let Some(online) = self.devices.online.get_mut(&from) else { return };
         match online.queue.ack(upto, committed) {
-            AckOutcome::Stale => {}
             AckOutcome::AboveHead => {
                 let text = format!("the inbox ends at {committed}");
                 self.refuse(from, op_id, ErrorCode::AckAboveHead, &text, 0);
             }
-            AckOutcome::Moved => {
+            // Nothing new for this connection may still be new for the device: clients repeat their ack after welcome.
+            AckOutcome::Moved | AckOutcome::Stale => {
                 let device = online.device.clone();
                 self.raise_cursor(&device, upto);
                 self.tell_delivered(upto);
@@ -176,25 +174,25 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn dropped(&mut self, from: ConnectionRef, last: Seq, ctx: &mut Context<Self>) {
-        counter!("tidings_pushes_dropped_total").increment(1);
+    /// The connection had no room for a push. What drains, an ack or the next tick brings it again; pushing at once would
+    /// find the same lack of room.
+    pub(super) fn dropped(&mut self, from: ConnectionRef, last: Seq) {
         if let Some(online) = self.devices.online.get_mut(&from) {
             online.queue.dropped(last);
-            self.feed(from, ctx);
         }
     }
 
     /// Devices that did not acknowledge in time get it once more, and are closed when that does not help.
-    pub(super) fn redeliver_due(&mut self) {
+    pub(super) fn redeliver_due(&mut self, ctx: &mut Context<Self>) {
         let now = self.parts.clock.uptime();
         let due = |(connection, online): (&ConnectionRef, &mut super::devices::Online)| {
-            Some((*connection, online.queue.due(now))).filter(|(_, due)| *due != Due::Nothing)
+            Some((*connection, online.queue.due(now))).filter(|(_, due)| *due != Due::Nothing && !online.reading)
         };
         let due: Vec<(ConnectionRef, Due)> = self.devices.online.iter_mut().filter_map(due).collect();
         for (connection, due) in due {
             match due {
                 Due::Nothing => {}
-                Due::Redeliver { after, upto } => self.redeliver(connection, after, upto),
+                Due::Redeliver { after, upto } => self.redeliver(connection, after, upto, ctx),
                 Due::Dead => {
                     counter!("tidings_devices_dead_total").increment(1);
                     self.tell(connection, ToConnection::Close(wire::GoAwayReason::Dead));
@@ -203,15 +201,35 @@ impl Mailbox {
         }
     }
 
-    fn redeliver(&mut self, connection: ConnectionRef, after: Seq, upto: Seq) {
-        counter!("tidings_redeliveries_total").increment(1);
-        // Not in memory any more: the device is left to the next time-out, closes, and resumes at its cursor.
-        let Some(rows) = self.rows.page(after, upto, ACK_WINDOW_ENTRIES) else { return };
+    fn redeliver(&mut self, connection: ConnectionRef, after: Seq, upto: Seq, ctx: &mut Context<Self>) {
+        if let Some(rows) = self.rows.page(after, upto, ACK_WINDOW_ENTRIES) {
+            return self.push_again(connection, after, &rows);
+        }
+        if let Some(online) = self.devices.online.get_mut(&connection) {
+            online.reading = true;
+        }
+        let limit = PageLimit { rows: ACK_WINDOW_ENTRIES, bytes: PUSH_BYTES_MAX };
+        let page = self.parts.store.read(self.timeline_id.clone(), after, upto, limit);
+        ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
+            let Some(online) = mailbox.devices.online.get_mut(&connection) else { return };
+            online.reading = false;
+            match page.and_then(decode_page) {
+                Ok(rows) => mailbox.push_again(connection, after, &rows),
+                Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
+                // The tick tries again.
+                Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => {}
+            }
+            mailbox.flush();
+        }));
+    }
+
+    fn push_again(&mut self, connection: ConnectionRef, after: Seq, rows: &[InboxRow]) {
         let Some(last) = rows.last().map(|row| row.seq) else { return };
+        counter!("tidings_redeliveries_total").increment(1);
         if let Some(online) = self.devices.online.get_mut(&connection) {
             online.queue.redelivered(after, last);
         }
-        let frame = self.frame(after, last, &rows, Some(Redelivery));
+        let frame = self.frame(after, last, rows, Some(Redelivery));
         self.tell(connection, ToConnection::Again(frame));
     }
 
@@ -232,6 +250,12 @@ impl Mailbox {
             self.tell(connection, ToConnection::HeadMoved(head));
         }
     }
+}
+
+/// The rows of a stored page.
+pub(super) fn decode_page(page: Page) -> Result<Vec<InboxRow>, StoreError> {
+    let rows = page.rows.into_iter().map(|row| InboxRow::decode(row.seq, row.value));
+    rows.collect::<Result<Vec<_>, _>>().map_err(|why| StoreError::Corrupt(why.to_string()))
 }
 
 fn sizes(rows: &[InboxRow]) -> Vec<(Seq, usize)> {

@@ -24,7 +24,7 @@ impl Mailbox {
         };
         let live_read = self.peers.get(uid).map_or(Seq::ZERO, |peer| peer.live.last_read);
         if seq.min(settled.last_seq) <= live_read {
-            return self.answer_ok(from, op_id, Seq::ZERO);
+            return self.answer_unchanged(from, op_id, uid);
         }
         let (upto, row) = if seq >= settled.last_seq {
             (settled.last_seq, Some(MarkerRow { n: settled.n, place: settled.last_in_place }))
@@ -42,8 +42,10 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn answer_ok(&mut self, from: ConnectionRef, op_id: OpId, seq: Seq) {
-        self.answer(from, op_id, ok(seq));
+    /// Nothing has to change; said once what it rests on is committed.
+    pub(super) fn answer_unchanged(&mut self, from: ConnectionRef, op_id: OpId, uid: &Uid) {
+        let rests_on = self.peers.get(uid).map_or(Seq::ZERO, |peer| peer.live.upto);
+        self.answer_when_committed(rests_on, from, op_id, ok(Seq::ZERO));
     }
 }
 

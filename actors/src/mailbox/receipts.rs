@@ -30,7 +30,8 @@ impl Mailbox {
         if !known || peer.live.blocked || marker.seq <= peer.settled.got_read_upto {
             let upto = peer.settled.peer.filter(|place| place.log_id == peer_log).map_or(Seq::ZERO, |place| place.seq);
             let accepted = Accepted { log_id: peer_log, upto, read: Some(marker) };
-            return self.say(from, Say::Accepted(accepted));
+            self.say(from, Say::Accepted(accepted));
+            return;
         }
         peer.receipts.read_upto = peer.receipts.read_upto.max(marker.seq.min(committed));
         self.write_receipt(from);

@@ -6,17 +6,21 @@ use std::collections::VecDeque;
 use tidings_schema::{id::Seq, row::InboxRow};
 
 /// Rows kept although a checkpoint covers them.
-pub const ROWS_KEPT: usize = 256;
+pub const ROWS_KEPT: usize = 64;
+/// Bytes of entries of those, at most (one row may be larger).
+pub const ROWS_KEPT_BYTES: usize = 64 * 1024;
 
 /// Contiguous rows, oldest first.
 #[derive(Default)]
 pub(super) struct Rows {
     rows: VecDeque<InboxRow>,
+    bytes: usize,
 }
 
 impl Rows {
     pub(super) fn push(&mut self, row: InboxRow) {
         debug_assert!(self.rows.back().is_none_or(|last| last.seq.next() == row.seq), "rows are contiguous");
+        self.bytes += row.entry.len();
         self.rows.push_back(row);
     }
 
@@ -51,10 +55,16 @@ impl Rows {
         self.rows.front().map(|row| row.seq)
     }
 
+    /// Bytes of the entries in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Rows up to `covered` are in every projection: all but the newest may go.
     pub(super) fn release(&mut self, covered: Seq) {
-        while self.rows.len() > ROWS_KEPT && self.rows.front().is_some_and(|row| row.seq <= covered) {
-            self.rows.pop_front();
+        while self.rows.len() > ROWS_KEPT || self.bytes > ROWS_KEPT_BYTES {
+            let Some(row) = self.rows.pop_front_if(|row| row.seq <= covered) else { return };
+            self.bytes -= row.entry.len();
         }
     }
 }

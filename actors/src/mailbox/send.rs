@@ -53,7 +53,7 @@ impl Mailbox {
         if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
             return self.refuse(from, op_id, ErrorCode::RateLimited, "too many messages per second", retry_after_ms);
         }
-        if self.peers.unaccepted() >= OUTBOX_ROWS_MAX {
+        if self.peers.unaccepted >= OUTBOX_ROWS_MAX {
             return self.refuse(from, op_id, ErrorCode::Busy, "too many messages wait for their recipients", 1_000);
         }
         let draft = &send.draft;
@@ -63,7 +63,7 @@ impl Mailbox {
                 let time = self.rows.get(seq).map_or(Millis::default(), |row| row.time);
                 self.window.insert(draft.message_id, draft.hash, seq, time);
                 if draft.to != self.uid {
-                    self.peers.entry(&draft.to).outbox.push(seq);
+                    self.peers.push_out(&draft.to, seq);
                 }
                 self.took(from, send, op_id, |mailbox| {
                     mailbox.answer_send(from, op_id, draft, seq, time, Attempt::First);

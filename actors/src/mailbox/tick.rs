@@ -14,6 +14,9 @@ pub const TICK: Duration = Duration::from_millis(250);
 
 impl Mailbox {
     pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
+        if self.phase == Phase::Stopping {
+            return self.stay_if_wanted(ctx);
+        }
         if self.phase != Phase::Serving {
             return;
         }
@@ -24,12 +27,16 @@ impl Mailbox {
             self.drive(&uid, ctx);
         }
         self.write_due_receipts();
-        self.redeliver_due();
+        self.redeliver_due(ctx);
         let online: Vec<ConnectionRef> = self.devices.online.keys().copied().collect();
         for connection in online {
             self.feed(connection, ctx);
         }
+        for (to, parts) in std::mem::take(&mut self.told_again) {
+            self.told.entry(to).or_default().extend(parts);
+        }
         self.tell_heads();
+        self.release_peers();
         self.write_cursors_if_due(now);
         self.checkpoint_if_due();
         self.flush();

@@ -97,7 +97,7 @@ impl Directory {
         match self.slots.get_mut(uid) {
             None => Route::Nobody(work),
             Some(Slot::Active(address)) => Route::Offer(address.clone(), work),
-            Some(Slot::Waiting(waiting)) if waiting.len() < WORK_WAITING_MAX => {
+            Some(Slot::Waiting(waiting)) if waiting.len() < WORK_WAITING_MAX || work.is_owed() => {
                 waiting.push_back(work);
                 Route::Done
             }
@@ -137,6 +137,12 @@ impl Directory {
         self.slots.insert(uid.clone(), Slot::Waiting(VecDeque::new()));
     }
 
+    /// Whether work waits for a mailbox that is stopping.
+    #[must_use]
+    pub fn is_wanted(&self, uid: &Uid) -> bool {
+        matches!(self.slots.get(uid), Some(Slot::Waiting(waiting)) if !waiting.is_empty())
+    }
+
     /// A mailbox that was stopping goes on; returns what waited, which comes after all that it has got.
     pub fn resumed(&mut self, uid: &Uid, address: Addr<Mailbox>) -> VecDeque<Work> {
         match self.slots.insert(uid.clone(), Slot::Active(address)) {
@@ -164,7 +170,9 @@ impl Directory {
 
     /// A mailbox died while it worked. Three times in a row before it served, and it counts as damaged.
     pub fn died(&mut self, uid: &Uid) {
-        self.slots.remove(uid);
+        if let Some(Slot::Waiting(waiting)) = self.slots.remove(uid) {
+            self.tell(News::Stopped(uid.clone(), waiting));
+        }
         gauge!("tidings_mailboxes_active").decrement(1.0);
         let panics = self.panics.entry(uid.clone()).or_default();
         *panics += 1;

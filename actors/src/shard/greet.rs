@@ -10,7 +10,7 @@ use tidings_schema::{
     record, wire,
 };
 
-use super::{Registration, Shard};
+use super::{Registration, Shard, guarded};
 use crate::{
     mailbox::{Work, welcome},
     port::{
@@ -32,17 +32,19 @@ impl Shard {
         ];
         self.parts.directory.borrow_mut().greeting(uid);
         let uid = uid.clone();
-        let decided = self.parts.store.get(keys).into_actor(self).map(move |records, shard, ctx| {
-            let waiting = shard.parts.directory.borrow_mut().greeted(&uid);
-            let quiet = records.ok().and_then(|records| Quiet::of(records, &work));
-            match (quiet, work) {
-                (Some(quiet), Work::Command(command)) => shard.welcome_quiet(&uid, &command, &quiet),
-                (_, work) => shard.start_mailbox(&uid, vec![work]),
-            }
-            for work in waiting {
-                shard.route(&uid, work, ctx);
-            }
-        });
+        let decided = guarded(self.parts.store.clone(), move |store| store.get(keys)).into_actor(self).map(
+            move |records, shard, ctx| {
+                let waiting = shard.parts.directory.borrow_mut().greeted(&uid);
+                let quiet = records.ok().and_then(|records| Quiet::of(records, &work));
+                match (quiet, work) {
+                    (Some(quiet), Work::Command(command)) => shard.welcome_quiet(&uid, &command, &quiet),
+                    (_, work) => shard.start_mailbox(&uid, vec![work]),
+                }
+                for work in waiting {
+                    shard.route(&uid, work, ctx);
+                }
+            },
+        );
         ctx.spawn(decided);
     }
 
@@ -85,7 +87,8 @@ impl Quiet {
     fn of(records: Vec<Option<Bytes>>, work: &Work) -> Option<Self> {
         let Work::Command(Command { op: Op::Attach(attach), .. }) = work else { return None };
         let [head, checkpoint, device] = <[Option<Bytes>; 3]>::try_from(records).ok()?;
-        let head = record::Head::decode(head?).ok()?;
+        // A user who has got nothing yet has no log; the checkpoint then only lists devices.
+        let head = head.map_or_else(|| Ok(record::Head::default()), record::Head::decode).ok()?;
         let checkpoint = record::MailboxCheckpoint::decode(checkpoint?).ok()?;
         let device = record::Device::decode(device?).ok()?;
         let log_id = LogId::from_wire(&head.log_id).ok()?;

@@ -11,7 +11,7 @@ use metrics::gauge;
 use tidings_schema::id::Uid;
 use tracing::{info, warn};
 
-use super::{RETRY_MS, Shard, ShardParts};
+use super::{RETRY_MS, Shard, ShardParts, guarded};
 use crate::port::store::Scan;
 
 /// Marked mailboxes one shard loads at the same time.
@@ -42,7 +42,8 @@ impl Marks {
 impl Shard {
     /// Reads the marks after `after`, page by page, for as long as it takes.
     pub(super) fn read_marks(&mut self, ctx: &mut Context<Self>, after: Option<Uid>) {
-        let page = self.parts.store.scan(Scan::Marks(self.parts.id), after.clone(), MARKS_PAGE);
+        let (id, from) = (self.parts.id, after.clone());
+        let page = guarded(self.parts.store.clone(), move |store| store.scan(Scan::Marks(id), from, MARKS_PAGE));
         let answer = page.into_actor(self).map(move |page, shard, ctx| match page {
             Ok(page) => {
                 let last = page.uids.last().cloned();
@@ -78,11 +79,11 @@ impl Shard {
     pub(super) fn start_marked(&mut self) {
         while self.marks.recovering.len() < RECOVERING_MAX {
             let Some(uid) = self.marks.waiting.pop_front() else { return };
-            let (active, marked) = {
+            let wanted = {
                 let directory = self.parts.directory.borrow();
-                (directory.is_active(&uid), directory.is_marked(&uid))
+                directory.is_marked(&uid) && !directory.is_active(&uid) && !directory.is_broken(&uid)
             };
-            if active || !marked {
+            if !wanted {
                 continue;
             }
             gauge!("tidings_mailboxes_recovering").increment(1.0);

@@ -9,6 +9,7 @@ mod marks;
 
 use std::{
     cell::RefCell,
+    panic::AssertUnwindSafe,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -17,6 +18,7 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture, fut::ActorFuture};
+use futures_util::FutureExt as _;
 use metrics::counter;
 use tidings_schema::{
     error_code::ErrorCode,
@@ -36,12 +38,16 @@ use crate::{
         clock::Clock,
         link::{Command, ConnectionRef, Link, Op, OpId, PeerMessage, ToConnection},
         ownership::Ownership,
-        store::Store,
+        store::{Reply, Store, StoreError, Unavailable},
     },
 };
 
 /// Messages that may wait at one shard; more are refused (5003 for clients, repeated later between mailboxes).
 pub const SHARD_QUEUE_MAX: usize = 1_024;
+/// Works that wait to be brought again; more are dropped and counted (a device then falls back to its time-outs).
+const LATER_MAX: usize = 1_024;
+/// How long they wait.
+const LATER: Duration = Duration::from_millis(50);
 /// Pause before a mailbox that could not be loaded, or a scan that failed, is tried again.
 const RETRY_MS: u64 = 1_000;
 
@@ -72,9 +78,10 @@ impl ShardParts {
     pub fn tell(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Told {
         match self.link.connection(to, parts) {
             Offer::Taken => Told::Yes,
-            Offer::Full(_) => {
+            Offer::Full(mut parts) => {
                 counter!("tidings_connection_queue_full_total").increment(1);
-                Told::No
+                parts.retain(|part| matches!(part, ToConnection::Close(_)));
+                Told::No(parts)
             }
             Offer::Closed(_) => Told::Gone,
         }
@@ -91,21 +98,29 @@ impl ShardParts {
 }
 
 /// Whether a connection took what it was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[must_use]
 pub enum Told {
     /// It will handle all of it.
     Yes,
-    /// Its queue is full; nothing was taken.
-    No,
+    /// Its queue is full; nothing was taken. What has to be told all the same comes back (good-byes).
+    No(Vec<ToConnection>),
     /// It does not exist any more.
     Gone,
+}
+
+/// A read that costs only itself when the store panics: a shard serves many users.
+async fn guarded<T>(store: Arc<dyn Store>, read: impl FnOnce(&dyn Store) -> Reply<T>) -> Result<T, StoreError> {
+    let read = AssertUnwindSafe(async move { read(&*store).await }).catch_unwind().await;
+    read.unwrap_or(Err(StoreError::Unavailable(Unavailable::Down)))
 }
 
 /// The actor of one shard.
 pub struct Shard {
     parts: Rc<ShardParts>,
     marks: marks::Marks,
+    /// Work that is to be brought again.
+    later: usize,
 }
 
 impl Shard {
@@ -123,7 +138,7 @@ impl Shard {
         let appender = Appender::new(id, store.clone(), ownership.clone());
         let directory = Rc::new(RefCell::new(Directory::default()));
         let parts = ShardParts { id, shards, link, store, ownership, clock, appender, directory, limits };
-        Self { parts: Rc::new(parts), marks: marks::Marks::default() }
+        Self { parts: Rc::new(parts), marks: marks::Marks::default(), later: 0 }
     }
 }
 
@@ -184,12 +199,25 @@ impl Shard {
             Route::Done => {}
             Route::Offer(address, work) => match offer(&address, work) {
                 Offer::Taken => {}
+                Offer::Full(work) if work.is_owed() => self.route_later(uid.clone(), work, ctx),
                 Offer::Full(work) => self.refuse(work, "mailbox is busy"),
                 Offer::Closed(work) => self.start_mailbox(uid, vec![work]),
             },
             Route::Refuse(work) => self.refuse(work, "mailbox is starting or stopping"),
             Route::Nobody(work) => self.route_quiet(uid, work, ctx),
         }
+    }
+
+    /// What a connection has told and will not tell again finds the mailbox's queue full: it is brought again soon.
+    fn route_later(&mut self, uid: Uid, work: Work, ctx: &mut Context<Self>) {
+        if self.later >= LATER_MAX {
+            return counter!("tidings_owed_works_dropped_total").increment(1);
+        }
+        self.later += 1;
+        ctx.run_later(LATER, move |shard, ctx| {
+            shard.later -= 1;
+            shard.route(&uid, work, ctx);
+        });
     }
 
     /// The user has no mailbox in memory: answer without one where that is exact, else start it.
@@ -235,12 +263,13 @@ impl Shard {
         loop {
             let Some(news) = self.parts.directory.borrow_mut().next_news() else { break };
             match news {
-                directory::News::Stopped(uid, works) if !works.is_empty() => {
+                directory::News::Stopped(uid, works) => {
+                    // Also one that never served because its timeline is damaged.
+                    self.marks.settled(&uid);
                     for work in works {
                         self.route(&uid, work, ctx);
                     }
                 }
-                directory::News::Stopped(..) => {}
                 directory::News::Failed(uid) => self.start_later(uid, ctx),
                 directory::News::Died(uid) => self.restart(&uid),
                 directory::News::Settled(uid) => self.marks.settled(&uid),
@@ -268,7 +297,8 @@ impl Shard {
         counter!("tidings_mailbox_panics_total").increment(1);
         error!(%uid, shard = %self.parts.id, "mailbox panicked");
         self.marks.settled(uid);
-        if self.is_owed(uid) {
+        // Work that came in between has started one already.
+        if self.is_owed(uid) && !self.parts.directory.borrow().is_active(uid) {
             warn!(%uid, "mailbox starts again");
             self.start_mailbox(uid, Vec::new());
         }

@@ -162,7 +162,10 @@ mod tests {
 
     const DOWN: Result<(), StoreError> = Err(StoreError::Unavailable(Unavailable::Down));
 
-    crate::store_suite!(async { (faulty().1, ()) });
+    crate::store_suite!(async {
+        let faults: Arc<Faults> = faulty().0;
+        (faults as Arc<dyn Store>, ())
+    });
 
     #[tokio::test]
     async fn a_failed_call_does_nothing_and_the_next_one_works() {

@@ -168,7 +168,10 @@ mod tests {
         (memory, held.clone(), held)
     }
 
-    crate::store_suite!(async { (held_memory().2, ()) });
+    crate::store_suite!(async {
+        let held: Arc<HeldSync> = held_memory().1;
+        (held as Arc<dyn Store>, ())
+    });
 
     #[tokio::test]
     async fn a_held_write_is_neither_resolved_nor_durable() {

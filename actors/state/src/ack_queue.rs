@@ -206,8 +206,15 @@ impl AckQueue {
         }
     }
 
-    /// The connection did not forward what came after `last`: catch up from there.
+    /// The connection did not forward what came after `last`: catch up from there. When it had forwarded more than this
+    /// queue knows of (a mailbox before this one pushed it), that counts as sent.
     pub fn dropped(&mut self, last: Seq) {
+        if last > self.sent {
+            while let Some(front) = self.window.pop_front() {
+                self.forget(front);
+            }
+            self.sent = last;
+        }
         while let Some(back) = self.window.back().copied().filter(|back| back.seq > last) {
             self.window.pop_back();
             self.forget(back);

@@ -6,8 +6,9 @@ use tidings_schema::id::Millis;
 pub const HEARTBEAT_MS_MIN: u64 = 15_000;
 /// Longest interval a client may announce; longer ones count as this.
 pub const HEARTBEAT_MS_MAX: u64 = 300_000;
-/// Interval of a client that has announced none yet.
-pub const HEARTBEAT_MS_DEFAULT: u64 = 30_000;
+/// Interval of a client that has announced none yet: the longest, so that a client too simple to ping is not cut off
+/// while it listens.
+pub const HEARTBEAT_MS_DEFAULT: u64 = HEARTBEAT_MS_MAX;
 /// What is granted on top of twice the interval, for slow networks.
 pub const HEARTBEAT_GRACE_MS: u64 = 5_000;
 
@@ -62,8 +63,8 @@ mod tests {
     #[test]
     fn before_the_first_ping_the_default_interval_holds() {
         let heartbeat = Heartbeat::new(at(1));
-        assert!(!heartbeat.is_dead(at(65_000)));
-        assert!(heartbeat.is_dead(at(65_001)));
+        assert!(!heartbeat.is_dead(at(605_000)));
+        assert!(heartbeat.is_dead(at(605_001)));
     }
 
     #[test]
@@ -90,6 +91,6 @@ mod tests {
     fn a_late_report_never_moves_the_deadline_back() {
         let mut heartbeat = Heartbeat::new(at(10));
         heartbeat.heard(at(5));
-        assert_eq!(heartbeat.deadline(), at(65_010));
+        assert_eq!(heartbeat.deadline(), at(605_010));
     }
 }

@@ -15,9 +15,12 @@ pub const DELIVER_ROWS_MAX: usize = 64;
 pub const DELIVER_BYTES_MAX: usize = 256 * 1024;
 /// Unaccepted rows of one mailbox, over all peers; the caller counts. Over it, sends get "try again".
 pub const OUTBOX_ROWS_MAX: usize = 10_000;
-/// First wait for an answer, in ms; doubles up to [`REDRIVE_MS_MAX`].
+/// First wait after a delivery that was not taken, in ms; doubles up to [`REDRIVE_MS_MAX`].
 pub const REDRIVE_MS_MIN: u64 = 100;
-/// Longest wait for an answer, in ms.
+/// Shortest wait for the answer to a delivery that was taken, in ms: a peer under load commits later than it takes, and
+/// what it has taken need not be said again.
+pub const ANSWER_MS_MIN: u64 = 1_000;
+/// Longest wait, in ms.
 pub const REDRIVE_MS_MAX: u64 = 30_000;
 
 /// One delivery.
@@ -114,7 +117,7 @@ impl Outbox {
             return None;
         }
         self.in_flight = Some(InFlight { last: seqs.last().copied().unwrap_or(self.accepted), read });
-        self.wait(now);
+        self.wait_for_answer(now);
         Some(Flight { prev: self.accepted, seqs, read })
     }
 
@@ -153,7 +156,7 @@ impl Outbox {
         if moved {
             self.backoff.reset();
             if self.in_flight.is_some() {
-                self.wait(now);
+                self.wait_for_answer(now);
             }
         }
     }
@@ -175,7 +178,7 @@ impl Outbox {
     /// The delivery was not taken (queue full, mailbox gone): try again later.
     pub fn offer_failed(&mut self, now: Millis) {
         self.in_flight = None;
-        self.wait(now);
+        self.due = Some(now.plus(self.backoff.next_ms(1.0)));
     }
 
     /// When [`Outbox::next`] must be asked again although nothing happened; `None` when only an event can change its
@@ -211,8 +214,8 @@ impl Outbox {
         self.rows.is_empty() && self.marker.is_none()
     }
 
-    fn wait(&mut self, now: Millis) {
-        self.due = Some(now.plus(self.backoff.next_ms(1.0)));
+    fn wait_for_answer(&mut self, now: Millis) {
+        self.due = Some(now.plus(self.backoff.next_ms(1.0).max(ANSWER_MS_MIN)));
     }
 
     fn land(&mut self) {

@@ -92,6 +92,44 @@ pub(super) struct Batch<'a> {
     engine: &'a Engine,
     batch: OwnedWriteBatch,
     scratch: &'a mut Scratch,
+    written: [Written; KINDS.len()],
+}
+
+/// Rows of one kind in a batch.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    rows: u64,
+    bytes: u64,
+}
+
+/// Keyspace and kind as metrics name them; a removal counts as a row.
+const KINDS: [(&str, &str); 9] = [
+    ("log", "log"),
+    ("history", "history"),
+    ("id", "id"),
+    ("record", "head"),
+    ("record", "mark"),
+    ("record", "checkpoint"),
+    ("record", "conversation"),
+    ("record", "peer"),
+    ("record", "device"),
+];
+
+/// Where in [`KINDS`] rows are counted.
+const LOG: usize = 0;
+
+/// Where in [`KINDS`] a record is counted.
+fn kind_of(key: &Key) -> usize {
+    match key {
+        Key::History { .. } => 1,
+        Key::MessageId(_, _, _) => 2,
+        Key::Head(_) => 3,
+        Key::Mark(_, _) => 4,
+        Key::Checkpoint(_) => 5,
+        Key::Conversation(_, _) => 6,
+        Key::Peer(_, _) => 7,
+        Key::Device(_, _) => 8,
+    }
 }
 
 /// Buffers that outlive a batch.
@@ -104,7 +142,7 @@ pub(super) struct Scratch {
 impl<'a> Batch<'a> {
     pub(super) fn new(engine: &'a Engine, scratch: &'a mut Scratch, items: usize) -> Self {
         let batch = OwnedWriteBatch::with_capacity(engine.db.clone(), items).durability(Some(PersistMode::SyncData));
-        Self { engine, batch, scratch }
+        Self { engine, batch, scratch, written: Default::default() }
     }
 
     /// Count of items so far.
@@ -129,8 +167,20 @@ impl<'a> Batch<'a> {
                     value::pack(value, record);
                     self.batch.insert(keyspace, &key[..], &value[..]);
                 }
-                None => self.batch.remove(keyspace, &key[..]),
+                None => {
+                    value.clear();
+                    self.batch.remove(keyspace, &key[..]);
+                }
             }
+            self.count(kind_of(&change.key));
+        }
+    }
+
+    /// Counts what stands in the buffers.
+    fn count(&mut self, kind: usize) {
+        if let Some(written) = self.written.get_mut(kind) {
+            written.rows += 1;
+            written.bytes += (self.scratch.key.len() + self.scratch.value.len()) as u64;
         }
     }
 
@@ -149,6 +199,7 @@ impl<'a> Batch<'a> {
         key::row(key, timeline, row.seq);
         value::pack(value, &row.value);
         self.batch.insert(&self.engine.log, &key[..], &value[..]);
+        self.count(LOG);
     }
 
     /// Makes all of it durable with one sync. An error means that the engine takes no writes any more.
@@ -157,7 +208,14 @@ impl<'a> Batch<'a> {
         if self.engine.fail_commits.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(fjall::Error::Poisoned);
         }
-        self.batch.commit()
+        self.batch.commit()?;
+        for (written, (keyspace, kind)) in self.written.iter().zip(KINDS).filter(|(written, _)| written.rows > 0) {
+            let rows = metrics::counter!("tidings_store_rows_written_total", "keyspace" => keyspace, "kind" => kind);
+            rows.increment(written.rows);
+            let bytes = metrics::counter!("tidings_store_bytes_written_total", "keyspace" => keyspace, "kind" => kind);
+            bytes.increment(written.bytes);
+        }
+        Ok(())
     }
 }
 

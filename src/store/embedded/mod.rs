@@ -62,7 +62,7 @@ pub enum OpenError {
     #[error("{0} is in use by another process: stop that one first, or give this one a directory of its own")]
     InUse(PathBuf),
     /// It cannot be made, written or read.
-    #[error("{dir} cannot be used: {source}; it must exist or be creatable, and be writable for this user")]
+    #[error("{dir} cannot be used; it must exist or be creatable, and be writable for this user")]
     NotUsable {
         /// The data directory.
         dir: PathBuf,

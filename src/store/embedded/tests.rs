@@ -52,7 +52,7 @@ fn dynamic(store: &Arc<EmbeddedStore>) -> Arc<dyn Store> {
 }
 
 tidings_actors::store_suite!(async {
-    let (store, dir) = fresh();
+    let (store, dir): (Arc<EmbeddedStore>, TempDir) = fresh();
     (store as Arc<dyn Store>, dir)
 });
 
@@ -172,8 +172,8 @@ async fn a_flipped_bit_stops_that_timeline_and_no_other() {
 
 #[tokio::test]
 async fn a_thousand_waiting_writes_cost_one_sync() {
-    let (entered, in_commit) = mpsc::channel();
-    let (go_on, gate) = mpsc::channel::<()>();
+    let (entered, in_commit) = mpsc::sync_channel(4);
+    let (go_on, gate) = mpsc::sync_channel::<()>(4);
     let (store, _dir) = open_with(move || {
         entered.send(()).unwrap();
         // The channel is closed when all may pass.
@@ -193,8 +193,8 @@ async fn a_thousand_waiting_writes_cost_one_sync() {
 
 #[tokio::test]
 async fn more_writes_than_the_queue_holds_are_refused() {
-    let (entered, in_commit) = mpsc::channel();
-    let (go_on, gate) = mpsc::channel::<()>();
+    let (entered, in_commit) = mpsc::sync_channel(4);
+    let (go_on, gate) = mpsc::sync_channel::<()>(4);
     let (store, _dir) = open_with(move || {
         entered.send(()).unwrap();
         gate.recv().ok();

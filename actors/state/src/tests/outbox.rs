@@ -1,7 +1,7 @@
 //! Tests of the outbox: one delivery in flight, re-driven, always from the first row that is not accepted.
 
 use super::*;
-use crate::outbox::{Back, DELIVER_ROWS_MAX, Flight, Outbox, REDRIVE_MS_MAX};
+use crate::outbox::{ANSWER_MS_MIN, Back, DELIVER_ROWS_MAX, Flight, Outbox, REDRIVE_MS_MAX};
 
 fn chain(seqs: &[u64]) -> Outbox {
     Outbox::restore(Seq::ZERO, seqs.iter().copied().map(seq))
@@ -24,10 +24,18 @@ fn one_delivery_is_in_flight_until_its_time_is_over() {
     let mut outbox = chain(&[2]);
     assert_eq!(outbox.next(seq(9), at(0)), flight(0, &[2]));
     outbox.push(seq(4));
-    assert_eq!(outbox.next(seq(9), at(99)), None);
-    assert_eq!(outbox.deadline(), Some(at(100)));
-    assert_eq!(outbox.next(seq(9), at(100)), flight(0, &[2, 4]));
-    assert_eq!(outbox.deadline(), Some(at(300)));
+    assert_eq!(outbox.next(seq(9), at(ANSWER_MS_MIN - 1)), None);
+    assert_eq!(outbox.deadline(), Some(at(ANSWER_MS_MIN)));
+    assert_eq!(outbox.next(seq(9), at(ANSWER_MS_MIN)), flight(0, &[2, 4]));
+    assert_eq!(outbox.deadline(), Some(at(2 * ANSWER_MS_MIN)));
+}
+
+#[test]
+fn a_delivery_that_was_not_taken_goes_again_soon() {
+    let mut outbox = chain(&[2]);
+    assert_eq!(outbox.next(seq(9), at(0)), flight(0, &[2]));
+    outbox.offer_failed(at(0));
+    assert!(outbox.deadline().is_some_and(|due| due < at(ANSWER_MS_MIN)));
 }
 
 #[test]
@@ -61,8 +69,8 @@ fn a_part_that_is_accepted_gives_the_rest_more_time() {
     let _ = outbox.next(seq(9), at(0));
     outbox.accepted(seq(2), None, at(90));
     assert_eq!(outbox.next(seq(9), at(100)), None);
-    assert_eq!(outbox.deadline(), Some(at(190)));
-    assert_eq!(outbox.next(seq(9), at(190)), flight(2, &[4]));
+    assert_eq!(outbox.deadline(), Some(at(1_090)));
+    assert_eq!(outbox.next(seq(9), at(1_090)), flight(2, &[4]));
 }
 
 #[test]
@@ -74,7 +82,7 @@ fn lower_and_repeated_acceptance_changes_nothing() {
     for upto in [0, 2, 4] {
         outbox.accepted(seq(upto), None, at(50));
     }
-    assert_eq!((outbox.accepted_upto(), outbox.unaccepted(), outbox.deadline()), (seq(4), 1, Some(at(101))));
+    assert_eq!((outbox.accepted_upto(), outbox.unaccepted(), outbox.deadline()), (seq(4), 1, Some(at(1_001))));
 }
 
 #[test]

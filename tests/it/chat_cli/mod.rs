@@ -1,0 +1,44 @@
+//! The commands a person types, run as processes: what they print and how they end.
+
+use std::{ffi::OsStr, path::Path, process::Output, time::Duration};
+
+use tokio::{process::Command, time::timeout};
+
+use crate::server::Server;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs `tidings` with nothing of this machine's settings.
+pub async fn tidings<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("TIDINGS_")) {
+            command.env_remove(name);
+        }
+    }
+    command.args(args).kill_on_drop(true);
+    timeout(PATIENCE, command.output()).await.expect("it ends").unwrap()
+}
+
+/// What it said to people.
+pub fn complaint(output: &Output) -> String {
+    assert!(!output.status.success(), "it should have failed");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A token that is good for one device, made with the server's own key.
+pub async fn token_of_device(server: &Server, uid: &str, device: &str) -> String {
+    last_line(&tidings(["token", uid, "--device", device, "--data", path(&server.data())]).await)
+}
+
+/// The last line of what a command printed.
+pub fn last_line(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap().lines().last().unwrap_or_default().to_owned()
+}
+
+pub fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+mod commands;
