@@ -23,7 +23,8 @@ pub struct RawDevice {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("no answer: {0}")]
 pub struct Gone(pub String);
 
 impl RawDevice {
