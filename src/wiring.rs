@@ -5,7 +5,7 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use actix::{Actor, Arbiter};
 use tidings_actors::{
     port::{clock::Clock, edge::Registry, link::Link, ownership::Ownership, store::Store},
-    shard::Shard,
+    shard::{Roll, Shard, Standing},
 };
 use tidings_schema::id::{Epoch, ShardCount};
 use tokio::sync::watch;
@@ -30,6 +30,9 @@ use crate::{
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 /// Clients come back between this and twice this after a stop.
 const RECONNECT_AFTER_MS: u64 = 1_000;
+
+/// Before every shard knows who may be owed something.
+const STARTING: Readiness = Readiness::Not("starting");
 
 /// Exit code for an I/O error, as in BSD's `sysexits.h`: the supervisor starts the process again.
 pub const EXIT_IO: u8 = 74;
@@ -84,6 +87,8 @@ pub struct Running {
     admin: actix_web::dev::Server,
     store: Arc<EmbeddedStore>,
     readiness: watch::Sender<Readiness>,
+    shards: ShardCount,
+    standing: watch::Receiver<Standing>,
     shard_threads: Vec<Arbiter>,
 }
 
@@ -94,6 +99,8 @@ pub enum Ended {
     Asked,
     /// The store failed; start it again.
     StoreFailed,
+    /// A shard died and its users are served by nobody; start it again.
+    ShardDied,
 }
 
 /// Starts everything. `page` makes the start page from both addresses.
@@ -118,8 +125,10 @@ pub fn start(
     let shards = ShardCount::new(config.node.shards).ok_or(StartError::NoShards)?;
     let link = Arc::new(LocalLink::default());
     let ownership: Arc<dyn Ownership> = Arc::new(SingleOwner::new(epoch));
-    let shard_threads = start_shards(config, shards, &link, &store, &ownership, &clock);
-    let (readiness, ready) = watch::channel(Readiness::Not("starting"));
+    let roll = Roll::default();
+    let standing = roll.watch();
+    let shard_threads = start_shards(config, shards, &link, &store, &ownership, &clock, &roll);
+    let (readiness, ready) = watch::channel(STARTING);
 
     let admin_listen = admin_address(config);
     let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone())
@@ -145,27 +154,35 @@ pub fn start(
     // Set once: this is the only place that does.
     let _set = start_page.set(page(edge.addr, admin_addr));
     actix_rt::spawn(telemetry::keep_up(metrics));
-    // Before anyone is told that the server is ready.
-    readiness.send_replace(readiness_of(*store.health().borrow()));
     let addr = edge.addr;
-    Ok(Running { addr, admin_addr, edge, admin, store, readiness, shard_threads })
+    Ok(Running { addr, admin_addr, edge, admin, store, readiness, shards, standing, shard_threads })
 }
 
 impl Running {
-    /// Serves until `asked` resolves or the store fails; then lets clients go, and everything durable be.
+    /// Resolves when every shard serves, whatever the store's health is then. Comes true only while it is served.
+    pub fn started(&self) -> impl Future<Output = ()> + use<> {
+        let mut readiness = self.readiness.subscribe();
+        async move {
+            // An error: the server has ended before.
+            let _ended = readiness.wait_for(|now| *now != STARTING).await.is_err();
+        }
+    }
+
+    /// Serves until `asked` resolves, or the store or a shard fails; then lets clients go, and everything durable be.
     ///
     /// # Errors
     /// When a listener fails.
     pub async fn serve(self, asked: impl Future<Output = ()>) -> io::Result<Ended> {
-        let Self { edge, admin, store, readiness, shard_threads, .. } = self;
+        let Self { edge, admin, store, readiness, shards, standing, shard_threads, .. } = self;
         let Edge { server, farewell, .. } = edge;
         let handle = server.handle();
         let (edge_ends, admin_handle) = (actix_rt::spawn(server), admin.handle());
         actix_rt::spawn(admin);
-        let health = actix_rt::spawn(follow(store.health(), readiness.clone()));
+        let health = actix_rt::spawn(follow(store.health(), standing.clone(), shards, readiness.clone()));
         let ended = tokio::select! {
             () = asked => Ended::Asked,
             () = store.fatal() => Ended::StoreFailed,
+            () = lost_one(standing) => Ended::ShardDied,
         };
         health.abort();
         info!(?ended, "server stops");
@@ -181,7 +198,13 @@ impl Running {
     }
 }
 
-fn readiness_of(health: Health) -> Readiness {
+fn readiness_of(health: Health, standing: Standing, shards: ShardCount) -> Readiness {
+    if standing.gone > 0 {
+        return Readiness::Not("a shard died");
+    }
+    if standing.ready < shards.get() {
+        return STARTING;
+    }
     match health {
         Health::Ready => Readiness::Ready,
         Health::DiskFull => Readiness::Not("disk is nearly full"),
@@ -189,14 +212,30 @@ fn readiness_of(health: Health) -> Readiness {
     }
 }
 
-/// Readiness follows the store.
-async fn follow(mut health: watch::Receiver<Health>, readiness: watch::Sender<Readiness>) {
+/// Readiness follows the store and the shards.
+async fn follow(
+    mut health: watch::Receiver<Health>,
+    mut standing: watch::Receiver<Standing>,
+    shards: ShardCount,
+    readiness: watch::Sender<Readiness>,
+) {
     loop {
-        readiness.send_replace(readiness_of(*health.borrow_and_update()));
-        if health.changed().await.is_err() {
+        let now = readiness_of(*health.borrow_and_update(), *standing.borrow_and_update(), shards);
+        readiness.send_replace(now);
+        let changed = tokio::select! {
+            changed = health.changed() => changed,
+            changed = standing.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }
+}
+
+/// Resolves when a shard has ended, which none does by itself.
+async fn lost_one(mut standing: watch::Receiver<Standing>) {
+    // An error: the last shard is gone, and nobody is left to say so.
+    let _all = standing.wait_for(|standing| standing.gone > 0).await.is_err();
 }
 
 fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Arc<EmbeddedStore>, Epoch), StartError> {
@@ -237,6 +276,7 @@ fn start_shards(
     store: &Arc<EmbeddedStore>,
     ownership: &Arc<dyn Ownership>,
     clock: &Arc<dyn Clock>,
+    roll: &Roll,
 ) -> Vec<Arbiter> {
     let threads = shard_threads(config);
     let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
@@ -248,8 +288,9 @@ fn start_shards(
         let arbiter = &arbiters[usize::from(id.get()) % threads];
         let (link, store) = (link.clone() as Arc<dyn Link>, store.clone() as Arc<dyn Store>);
         let (ownership, clock, limits) = (ownership.clone(), clock.clone(), config.mailbox_limits());
+        let roll = roll.clone();
         Shard::start_in_arbiter(&arbiter.handle(), move |_| {
-            Shard::new(id, shards, link, store, ownership, clock, limits)
+            Shard::new(id, shards, link, store, ownership, clock, limits).reporting_to(&roll)
         })
     });
     link.set_shards(addresses.collect());

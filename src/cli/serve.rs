@@ -47,14 +47,18 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
-        // Nobody has to be there to read it.
-        let _written = writeln!(std::io::stdout(), "{}", screen(running.addr, running.admin_addr, &dir, mode));
         let asked = stop_signal().context("signals cannot be listened to")?;
+        let (started, screen) = (running.started(), screen(running.addr, running.admin_addr, &dir, mode));
+        actix_rt::spawn(async move {
+            started.await;
+            // Nobody has to be there to read it.
+            let _written = writeln!(std::io::stdout(), "{screen}");
+        });
         running.serve(asked).await.context("a listener failed")
     })?;
     Ok(match ended {
         Ended::Asked => ExitCode::SUCCESS,
-        Ended::StoreFailed => ExitCode::from(EXIT_IO),
+        Ended::StoreFailed | Ended::ShardDied => ExitCode::from(EXIT_IO),
     })
 }
 

@@ -10,6 +10,7 @@ use tidings_schema::{
     id::{MessageId, Seq},
     wire::{client_frame, server_frame::Body},
 };
+use tidings_state::ack_queue::{ACK_TIMEOUT_MS, AckQueue, Due, Want};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -186,6 +187,20 @@ impl Bench {
         self.connection.send(Sweep { now }).await.unwrap();
     }
 
+    fn now(&self) -> Millis {
+        self.clock.uptime()
+    }
+
+    /// The client receives what is on its way, and the mailbox hears that it has drained.
+    async fn drain(&mut self, queue: &mut AckQueue) {
+        self.body().await;
+        self.settle().await;
+        self.pass(1_000).await;
+        let asked = self.asked.try_recv().expect("a report");
+        let Op::Drained(upto) = asked.op else { panic!("{asked:?}") };
+        queue.drained(upto, self.now());
+    }
+
     /// Everything sent before was handled when the pong is here.
     async fn settle(&mut self) {
         self.put(999, client_frame::Op::Ping(wire::Ping { interval_ms: 0 }));
@@ -230,6 +245,11 @@ fn push(after: u64, last: u64, bytes: usize) -> ToConnection {
     let frame = wire::ServerFrame { re: 0, body: Some(Body::Error(error)) };
     let frame = Arc::new(EntryFrame::new(frame.encode_to_vec().into()));
     ToConnection::Push(Push { after: Seq::new(after), last: Seq::new(last), frame })
+}
+
+fn again(bytes: usize) -> ToConnection {
+    let ToConnection::Push(push) = push(0, 0, bytes) else { unreachable!() };
+    ToConnection::Again(push.frame)
 }
 
 fn after_of(command: &Command) -> u64 {
@@ -381,6 +401,45 @@ async fn drained_pushes_are_reported_at_once_when_large_and_else_by_the_sweep() 
     bench.tell(vec![push(6, 7, 20_000)]).await;
     bench.body().await;
     assert!(matches!(bench.asked().await.op, Op::Drained(seq) if seq == Seq::new(7)));
+}
+
+#[actix::test]
+async fn a_device_that_never_acks_is_sent_its_entries_again_and_then_counts_as_dead() {
+    let mut bench = Bench::live().await;
+    let mut queue = AckQueue::attach(Seq::new(5));
+    assert_eq!(queue.wants(Seq::new(5)), Want::Nothing);
+    queue.pushed(&[(Seq::new(6), 100)]);
+    bench.tell(vec![push(5, 6, 100)]).await;
+    bench.drain(&mut queue).await;
+    assert_eq!(queue.due(bench.now().plus(ACK_TIMEOUT_MS)), Due::Redeliver { after: Seq::new(5), upto: Seq::new(6) });
+    bench.pass(ACK_TIMEOUT_MS).await;
+
+    queue.redelivered(Seq::new(5), Seq::new(6));
+    bench.tell(vec![again(100)]).await;
+    bench.drain(&mut queue).await;
+    assert_eq!(queue.due(bench.now()), Due::Nothing);
+    assert_eq!(queue.due(bench.now().plus(ACK_TIMEOUT_MS)), Due::Dead);
+}
+
+#[actix::test]
+async fn a_repetition_that_finds_the_queue_full_counts_as_drained() {
+    let mut bench = Bench::live().await;
+    bench.client.stop_reading();
+    bench.tell(vec![push(5, 6, 200_000), again(200_000)]).await;
+    bench.pass(1_000).await;
+    assert!(matches!(bench.asked().await.op, Op::Drained(seq) if seq == Seq::new(5)));
+}
+
+#[actix::test]
+async fn an_ack_above_the_head_opens_no_hole_on_the_wire() {
+    let mut bench = Bench::live().await;
+    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 1_000_000_000 }));
+    assert!(matches!(bench.asked().await.op, Op::Ack(_)));
+    bench.tell(vec![error_answer(0, ErrorCode::AckAboveHead)]).await;
+    assert_eq!(bench.error(ErrorCode::AckAboveHead).await, 0);
+    bench.tell(vec![push(7, 8, 1)]).await;
+    assert!(matches!(bench.asked().await.op, Op::Dropped(seq) if seq == Seq::new(5)));
+    bench.settle().await;
 }
 
 #[actix::test]

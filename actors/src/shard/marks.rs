@@ -52,6 +52,7 @@ impl Shard {
                     shard.read_marks(ctx, last);
                 } else {
                     shard.marks.all_read = true;
+                    shard.entry.ready();
                 }
                 shard.start_marked();
             }

@@ -6,6 +6,9 @@
 mod directory;
 mod greet;
 mod marks;
+mod roll;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::RefCell,
@@ -28,7 +31,10 @@ use tidings_schema::{
 use tracing::{error, warn};
 
 use self::directory::Route;
-pub use self::directory::{Directory, Registration};
+pub use self::{
+    directory::{Directory, Registration},
+    roll::{Roll, Standing},
+};
 use crate::{
     appender::Appender,
     limits::MailboxLimits,
@@ -121,6 +127,7 @@ pub struct Shard {
     marks: marks::Marks,
     /// Work that is to be brought again.
     later: usize,
+    entry: roll::Entry,
 }
 
 impl Shard {
@@ -138,7 +145,14 @@ impl Shard {
         let appender = Appender::new(id, store.clone(), ownership.clone());
         let directory = Rc::new(RefCell::new(Directory::default()));
         let parts = ShardParts { id, shards, link, store, ownership, clock, appender, directory, limits };
-        Self { parts: Rc::new(parts), marks: marks::Marks::default(), later: 0 }
+        Self { parts: Rc::new(parts), marks: marks::Marks::default(), later: 0, entry: Roll::default().enter() }
+    }
+
+    /// Tells `roll` when it serves, and when it ends.
+    #[must_use]
+    pub fn reporting_to(mut self, roll: &Roll) -> Self {
+        self.entry = roll.enter();
+        self
     }
 }
 

@@ -2,6 +2,7 @@
 //! code, keeps its memory, and nobody else notices.
 
 mod frames;
+mod holes;
 mod limits;
 mod routes;
 mod stalled;

@@ -54,13 +54,13 @@ fn packed(record: &[u8]) -> Vec<u8> {
 }
 
 /// The rows of a stopped server, opened by the engine itself.
-struct Rows {
+pub struct Rows {
     db: Database,
     keyspace: fjall::Keyspace,
 }
 
 impl Rows {
-    fn open(data: &Path, keyspace: &str) -> Self {
+    pub fn open(data: &Path, keyspace: &str) -> Self {
         let db = Database::builder(data.join("data")).open().unwrap();
         let keyspace = db.keyspace(keyspace, KeyspaceCreateOptions::default).unwrap();
         Self { db, keyspace }
@@ -69,6 +69,17 @@ impl Rows {
     fn put(&self, key: &[u8], value: &[u8]) {
         self.keyspace.insert(key, value).unwrap();
         self.db.persist(PersistMode::SyncAll).unwrap();
+    }
+
+    /// Takes away a value that must be there.
+    pub fn remove(&self, key: &[u8]) {
+        assert!(self.has(key), "the row");
+        self.keyspace.remove(key).unwrap();
+        self.db.persist(PersistMode::SyncAll).unwrap();
+    }
+
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.keyspace.contains_key(key).unwrap()
     }
 
     /// Flips one bit in the middle of a value that must be there.
@@ -81,7 +92,7 @@ impl Rows {
 }
 
 /// Key of a row of an inbox: kind, length of the user, the user, seq.
-fn row_key(uid: &str, seq: u64) -> Vec<u8> {
+pub fn row_key(uid: &str, seq: u64) -> Vec<u8> {
     [&[1, u8::try_from(uid.len()).unwrap()], uid.as_bytes(), &seq.to_be_bytes()].concat()
 }
 

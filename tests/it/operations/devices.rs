@@ -74,3 +74,34 @@ async fn every_device_sees_everything_once_and_in_the_same_order() {
     assert!(all.iter().any(|(_, said)| *said == format!("read {head}")));
     assert!(all.iter().any(|(_, said)| said == "blocked mallory"));
 }
+
+/// Devices one user may have.
+const DEVICES_MAX: usize = 16;
+
+#[tokio::test]
+async fn a_device_too_many_takes_the_place_of_an_older_one_and_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]).await;
+    let (mut alice, _) = Talk::hello(&server, Form::Protobuf, "alice", "d").await;
+    let (mut first, _) = Talk::hello(&server, Form::Json, "bob", "first").await;
+    let mut others = Vec::new();
+    for n in 1..DEVICES_MAX {
+        others.push(Talk::hello(&server, Form::Json, "bob", &format!("d{n}")).await.0);
+    }
+    let (mut last, _) = Talk::hello(&server, Form::Json, "bob", "last").await;
+    let wire::server_frame::Body::GoAway(go_away) = first.push().await else { panic!("no good-bye") };
+    assert_eq!(go_away.reason(), wire::GoAwayReason::Replaced);
+
+    alice.send("bob", "one").await;
+    assert_eq!(last.entry().await.seq, 1);
+    last.ack(1).await;
+    last.settle().await;
+    drop(last);
+    alice.send("bob", "two").await;
+    for other in &mut others {
+        assert_eq!((other.entry().await.seq, other.entry().await.seq), (1, 2));
+    }
+    let (mut last, welcome) = Talk::hello(&server, Form::Json, "bob", "last").await;
+    assert_eq!((welcome.resume_after, welcome.inbox_head), (1, 2), "it has not got the second");
+    assert_eq!(words(&last.entry().await).as_deref(), Some("two"));
+}

@@ -2,7 +2,9 @@
 
 mod devices;
 mod messages;
+mod outage;
 mod pages;
 mod places;
 mod reading;
+mod slow;
 pub mod talk;

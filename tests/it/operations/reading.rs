@@ -108,3 +108,20 @@ async fn receipts_of_one_conversation_come_at_most_once_a_second_and_the_last_sa
     // Entries tell wall time, the limit counts uptime: a few milliseconds between the two.
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 950), "{times:?}");
 }
+
+#[tokio::test]
+async fn an_own_message_before_the_first_answer_can_be_read_up_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]).await;
+    let (mut alice, _) = Talk::hello(&server, Form::Json, "alice", "d").await;
+    let (mut bob, _) = Talk::hello(&server, Form::Json, "bob", "d").await;
+    alice.send("bob", "one").await;
+    alice.send("bob", "two").await;
+    bob.send("alice", "three").await;
+    let answer =
+        alice.entry_with(|entry| (super::talk::words(entry).as_deref() == Some("three")).then_some(entry.seq)).await;
+    assert!(alice.read("bob", 1).await > answer, "an entry of its own");
+    assert_eq!(alice.entry_with(marker).await.1.upto, 1);
+    let view = &alice.conversations(0, 0).await.conversations[0];
+    assert_eq!((view.last_read, view.unread), (1, 1), "what came after it is unread");
+}

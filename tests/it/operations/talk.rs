@@ -154,6 +154,16 @@ impl Talk {
         }
     }
 
+    /// Takes what comes for so long, and says nothing.
+    pub async fn listen(&mut self, time: Duration) {
+        let taking = async {
+            loop {
+                self.take().await;
+            }
+        };
+        let _over: Result<(), _> = timeout(time, taking).await;
+    }
+
     /// Waits for the end: the code of the close frame. What comes before stays readable.
     pub async fn closed(&mut self) -> u16 {
         loop {

@@ -163,6 +163,22 @@ fn a_redelivery_leaves_room_in_the_out_queue() {
     assert_eq!(queue.due(at(11_000)), Due::Redeliver { after: seq(1), upto: seq(2) });
 }
 
+#[test]
+fn a_connection_that_had_forwarded_more_is_taken_at_its_word_and_owes_nothing_of_before() {
+    // A queue made again after its mailbox died starts further back than the connection is.
+    let mut queue = sent(UNDRAINED_BYTES_MAX as u64 / 1024, 1024);
+    assert_eq!(queue.room().bytes, 0);
+    queue.dropped(seq(5_000));
+    assert_eq!((queue.sent(), queue.unacked()), (seq(5_000), 0));
+    let room = Room { entries: ACK_WINDOW_ENTRIES, bytes: UNDRAINED_BYTES_MAX };
+    assert_eq!(queue.room(), room);
+    assert_eq!(queue.wants(seq(5_001)), Want::Page { after: seq(5_000), room });
+    let next = entries(5_000, 5_001, 10);
+    assert_eq!(queue.fit(&next), 1);
+    queue.pushed(&next);
+    assert_eq!(queue.ack(seq(5_001), seq(5_001)), AckOutcome::Moved);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

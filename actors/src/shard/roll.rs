@@ -1,0 +1,53 @@
+//! Which shards of a process serve: told by the shards themselves, watched by whoever says that the process is ready.
+
+use tokio::sync::watch;
+
+/// How the shards of one process stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Serve, and know who may be owed something.
+    pub ready: u16,
+    /// Ended. Nothing starts a shard again: its users are served by the next process.
+    pub gone: u16,
+}
+
+/// Where shards report; clones share it.
+#[derive(Clone, Default)]
+pub struct Roll(watch::Sender<Standing>);
+
+impl Roll {
+    /// The standing from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Standing> {
+        self.0.subscribe()
+    }
+
+    /// One shard's line on the roll, for as long as the shard lives.
+    pub(super) fn enter(&self) -> Entry {
+        Entry { roll: self.clone(), ready: false }
+    }
+}
+
+/// The line of one shard; dropped with it, also when it panics.
+pub(super) struct Entry {
+    roll: Roll,
+    ready: bool,
+}
+
+impl Entry {
+    /// The shard has read its marks.
+    pub(super) fn ready(&mut self) {
+        if !std::mem::replace(&mut self.ready, true) {
+            self.roll.0.send_modify(|standing| standing.ready += 1);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.roll.0.send_modify(|standing| {
+            standing.ready -= u16::from(self.ready);
+            standing.gone += 1;
+        });
+    }
+}

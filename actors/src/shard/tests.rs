@@ -1,0 +1,126 @@
+//! One shard over a store in memory: what it reports about itself, and what its users are told. Nothing but the shard
+//! knows the mailboxes.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use actix::Addr;
+use tidings_schema::id::{Epoch, Millis};
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    port::{
+        link::Attach,
+        ownership::{Barrier, Ownership, Stamp},
+        store::{Change, Key},
+    },
+    testkit::{
+        faults::{Fault, Faults, Method},
+        memory::MemoryStore,
+        suite::uid,
+    },
+};
+
+struct Owner;
+
+impl Ownership for Owner {
+    fn epoch(&self, _: ShardId) -> Option<Epoch> {
+        Some(Epoch::new(1))
+    }
+    fn stamp(&self, _: ShardId) -> Stamp {
+        Stamp(1)
+    }
+    fn barrier(&self) -> Barrier {
+        Barrier::Passed
+    }
+}
+
+struct StillClock(AtomicU64);
+
+impl Clock for StillClock {
+    fn now(&self) -> Millis {
+        self.uptime()
+    }
+    fn uptime(&self) -> Millis {
+        Millis::new(self.0.load(Relaxed))
+    }
+}
+
+/// A link whose way to connections breaks on command.
+#[derive(Default)]
+struct Breakable {
+    broken: AtomicBool,
+}
+
+impl Link for Breakable {
+    fn command(&self, _: ShardId, command: Command) -> Offer<Command> {
+        Offer::Closed(command)
+    }
+    fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
+        Offer::Closed(message)
+    }
+    fn connection(&self, _: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
+        assert!(!self.broken.load(Relaxed), "planned panic in the link");
+        Offer::Closed(parts)
+    }
+    fn forget(&self, _: ConnectionRef) {}
+}
+
+struct Bench {
+    store: MemoryStore,
+    faults: Arc<Faults>,
+    link: Arc<Breakable>,
+    shard: Addr<Shard>,
+    standing: watch::Receiver<Standing>,
+}
+
+impl Bench {
+    /// A shard whose store has these faults from the start.
+    fn start(prepare: impl FnOnce(&Faults)) -> Self {
+        let store = MemoryStore::new();
+        let faults = Arc::new(Faults::new(Arc::new(store.clone())));
+        prepare(&faults);
+        let (roll, link) = (Roll::default(), Arc::new(Breakable::default()));
+        let shards = ShardCount::new(1).unwrap();
+        let clock = Arc::new(StillClock(AtomicU64::new(1)));
+        let (to, from) = (link.clone() as Arc<dyn Link>, faults.clone() as Arc<dyn Store>);
+        let shard = Shard::new(ShardId::new(0), shards, to, from, Arc::new(Owner), clock, MailboxLimits::default());
+        let standing = roll.watch();
+        Self { store, faults, link, shard: shard.reporting_to(&roll).start(), standing }
+    }
+
+    async fn until(&mut self, wanted: Standing) {
+        let stands = self.standing.wait_for(|standing| *standing == wanted);
+        tokio::time::timeout(Duration::from_secs(60), stands).await.expect("the shard reports").unwrap();
+    }
+}
+
+#[actix::test]
+async fn a_shard_serves_once_it_has_read_its_marks_and_not_before() {
+    tokio::time::pause();
+    let mut bench = Bench::start(|faults| faults.lasting(Method::Scan, Fault::Fail(Unavailable::Down)));
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(*bench.standing.borrow(), Standing::default());
+    bench.faults.heal();
+    bench.until(Standing { ready: 1, gone: 0 }).await;
+}
+
+#[actix::test]
+async fn a_panic_in_a_shard_is_reported() {
+    let mut bench = Bench::start(|_| {});
+    bench.until(Standing { ready: 1, gone: 0 }).await;
+    // A quiet user, whom the shard itself greets.
+    let alice = uid("alice");
+    let device = "phone".parse().unwrap();
+    let quiet = [Key::Checkpoint(alice.clone()), Key::Device(alice.clone(), "phone".parse().unwrap())];
+    let changes = quiet.map(|key| Change { key, value: Some(bytes::Bytes::new()) }).to_vec();
+    bench.store.put(changes, Stamp(1)).await.unwrap();
+    bench.link.broken.store(true, Relaxed);
+    let attach = Op::Attach(Attach { device, platform: "test".into(), resume: None });
+    let from = ConnectionRef { worker: 0, connection: 1 };
+    assert!(matches!(offer(&bench.shard, Command { from, op_id: 1, uid: alice, op: attach }), Offer::Taken));
+    bench.until(Standing { ready: 0, gone: 1 }).await;
+}
