@@ -122,10 +122,10 @@ async fn an_unblock_behind_a_note_that_is_not_durable_lets_everyone_else_go_on()
     bench.send("alice", 1, 15, "bob");
     let shown = async {
         loop {
-            if let Told::Pushed(seqs) = bench.told(2).await {
-                if seqs.contains(&3) {
-                    return seqs;
-                }
+            if let Told::Pushed(seqs) = bench.told(2).await
+                && seqs.contains(&3)
+            {
+                return seqs;
             }
         }
     };
