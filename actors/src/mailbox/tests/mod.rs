@@ -150,7 +150,7 @@ impl Bench {
     fn again(store: Arc<dyn Store>) -> Self {
         let (tell, told) = mpsc::channel(TOLD_MAX);
         let link = Arc::new(TestLink { shard: OnceLock::new(), told: tell, said: Mutex::default() });
-        let clock = Arc::new(TestClock(Instant::now()));
+        let clock = Arc::new(TestClock(tokio::time::Instant::now()));
         let shards = ShardCount::new(1).unwrap();
         let limits = MailboxLimits::default();
         let port: Arc<dyn Link> = link.clone();
