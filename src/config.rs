@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use tidings_actors::{connection::ConnectionLimits, hub::census::CensusLimits, limits::MailboxLimits};
+use tidings_actors::{connection::ConnectionLimits, hub::census::CensusLimits, limits::MailboxLimits, mutants};
 use tidings_schema::id::ShardCount;
 
 /// The port clients are served on unless told otherwise; the admin listener takes the next one.
@@ -15,7 +15,9 @@ pub const DEFAULT_PORT: u16 = 7400;
 /// Environment variables that begin so are settings; any other name of that kind is a mistake and refused.
 const ENV_PREFIX: &str = "TIDINGS_";
 /// Read by the auth part and by the logs, not settings of the file.
-const ENV_OTHER: [&str; 3] = ["TIDINGS_AUTH_SECRET", "TIDINGS_LOG", "TIDINGS_MUTANT"];
+const ENV_OTHER: [&str; 2] = ["TIDINGS_AUTH_SECRET", "TIDINGS_LOG"];
+/// Chooses deliberate bugs in builds for tests; a release build refuses it like any other unknown name.
+const ENV_MUTANT: &str = "TIDINGS_MUTANT";
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -52,7 +54,8 @@ pub struct Listen {
     pub unauthenticated_max: usize,
     /// New connections per second.
     pub accepts_per_s: u32,
-    /// Bytes in MiB that may wait for all clients together; when they are used up the fullest queues close first.
+    /// Bytes in MiB that may wait for all clients together; when they are used up, a client that has
+    /// anything queued gets no more until it reads: entries wait in the log, an answer without room closes it.
     pub out_mb: usize,
 }
 
@@ -193,7 +196,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        if self.limits.frame_bytes_max < 6 * self.limits.body_bytes_max + 4096 {
+        if self.limits.frame_bytes_max < self.limits.body_bytes_max.saturating_mul(6).saturating_add(4096) {
             // A legal body may grow sixfold when JSON escapes it.
             return Err(ConfigError::Relation(
                 "limits.frame_bytes_max must be at least 6 * limits.body_bytes_max + 4096",
@@ -202,8 +205,14 @@ impl Config {
         if ShardCount::new(self.node.shards).is_none() {
             return Err(ConfigError::Relation("node.shards must be at least 1"));
         }
-        if self.limits.user_sends_per_s == 0 || self.limits.connection_frames_per_s == 0 {
+        if self.limits.user_sends_per_s == 0
+            || self.limits.connection_frames_per_s == 0
+            || self.listen.accepts_per_s == 0
+        {
             return Err(ConfigError::Relation("rates must be at least 1 per second"));
+        }
+        if self.listen.connections_max == 0 || self.listen.unauthenticated_max == 0 || self.limits.op_deadline_ms == 0 {
+            return Err(ConfigError::Relation("numbers of connections and times must be at least 1"));
         }
         Ok(())
     }
@@ -245,7 +254,8 @@ impl Config {
 
 /// Puts `TIDINGS_LIMITS_BODY_BYTES_MAX=1` at `limits.body_bytes_max`.
 fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
-    let Some(rest) = name.strip_prefix(ENV_PREFIX).filter(|_| !ENV_OTHER.contains(&name)) else { return Ok(()) };
+    let other = ENV_OTHER.contains(&name) || (mutants::COMPILED_IN && name == ENV_MUTANT);
+    let Some(rest) = name.strip_prefix(ENV_PREFIX).filter(|_| !other) else { return Ok(()) };
     let rest = rest.to_ascii_lowercase();
     let Some((section, field)) = rest.split_once('_') else {
         return Err(ConfigError::Invalid(format!("{name} names no setting (TIDINGS_SECTION_FIELD)")));

@@ -325,6 +325,6 @@ fn edge_config(config: &Config) -> EdgeConfig {
         workers: edge_workers(config),
         behind_proxy: config.listen.behind_proxy,
         census: config.census_limits(),
-        out_bytes_max: config.listen.out_mb * 1024 * 1024,
+        out_bytes_max: config.listen.out_mb.saturating_mul(1024 * 1024),
     }
 }

@@ -6,6 +6,9 @@ use tidings_state::deliver::Verdict;
 
 use crate::port::link::Say;
 
+/// Whether this build can be broken on purpose.
+pub const COMPILED_IN: bool = cfg!(feature = "mutants");
+
 /// A bug that some checker must catch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {

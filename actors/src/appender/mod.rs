@@ -19,7 +19,7 @@ use crate::port::{
 };
 
 /// Rows of one timeline that may wait for the store. When full, the op is answered 5003 and nothing is taken.
-pub const UNCOMMITTED_ROWS_MAX: usize = 256;
+pub const UNCOMMITTED_ROWS_MAX: usize = tidings_state::timeline::UNCOMMITTED_ROWS_MAX as usize;
 
 /// What became of rows that were handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use tidings_schema::wire;
 use tidings_state::heartbeat::{HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN};
 
 use super::unanswered::UNANSWERED_MAX;
+use crate::limits::PAGE_ENTRIES_MAX;
 
 /// Bounds of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Default for ConnectionLimits {
             frame_bytes_max: 1024 * 1024,
             hello_bytes_max: 16 * 1024,
             hello_ms_max: 10_000,
-            page_entries_max: 200,
+            page_entries_max: PAGE_ENTRIES_MAX,
             op_deadline_ms: 5_000,
             frames_per_s: 500,
             frames_burst: 1_000,

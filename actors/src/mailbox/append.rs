@@ -11,7 +11,10 @@ use tidings_schema::{
     row::{InboxRow, RowBody},
     wire,
 };
-use tidings_state::timeline::Slot;
+use tidings_state::{
+    conversation::{Conversation, Counters},
+    timeline::Slot,
+};
 
 use super::Mailbox;
 use crate::{
@@ -94,10 +97,10 @@ impl Mailbox {
 
     fn row(&self, peer: &Uid, new: &NewRow<'_>, slot: &Slot) -> InboxRow {
         let live = self.peers.get(peer).map(|peer| &peer.live);
-        let (n, h) = live.map_or((0, 0), |live| (live.n, live.h));
         let (body, entry, time) = self.body(peer, new, slot);
+        let Counters { n, h } =
+            live.map_or_else(|| Conversation::default().next_counters(&body), |live| live.next_counters(&body));
         let counts = matches!(&body, RowBody::In { counting: true, .. });
-        let in_history = matches!(&body, RowBody::In { .. } | RowBody::Out { .. });
         let read = match (&body, live) {
             (RowBody::Read { read_n, .. }, Some(live)) => read_n.saturating_sub(live.last_read_n),
             _ => 0,
@@ -108,8 +111,8 @@ impl Mailbox {
             pe: slot.pe,
             c: slot.c,
             time,
-            n: n + u64::from(counts),
-            h: if in_history { h + 1 } else { 0 },
+            n,
+            h,
             t: (self.unread_total + u64::from(counts)).saturating_sub(read),
             with: Some(peer.clone()),
             log_id: slot.log_id,

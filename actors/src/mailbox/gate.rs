@@ -11,11 +11,12 @@ use tidings_schema::{
     id::{MessageId, Millis, Place, Seq, Uid},
     message::PayloadHash,
     record,
+    row::{InboxRow, RowBody},
 };
 use tidings_state::{conversation::Conversation, sent_window::Lookup};
 use tracing::warn;
 
-use super::{Mailbox, Work, pages::read_rows_of_history};
+use super::{Mailbox, Work, pages::read_rows_of_history, push::decode_page};
 use crate::port::{
     link::{Command, Op},
     store::{HistoryRange, Key, PageLimit, Reply, Scan, StoreError},
@@ -173,8 +174,9 @@ impl Mailbox {
                     // A projection may be ahead of nothing: the row it names says whether it tells the truth.
                     let seq = Seq::new(found.seq);
                     let limit = PageLimit { rows: 1, bytes: 1 };
-                    let rows = store.read(timeline, seq.prev(), seq, limit).await?.rows;
-                    let there = !rows.is_empty();
+                    let rows = decode_page(store.read(timeline, seq.prev(), seq, limit).await?)?;
+                    let says = |row: &InboxRow| matches!(row.body, RowBody::Out { message_id, .. } if message_id == id);
+                    let there = rows.first().is_some_and(says);
                     let time = Millis::new(found.time);
                     Ok(Fetched::Id(id, there.then_some(FoundId { hash, seq, time })))
                 })

@@ -15,7 +15,7 @@ use crate::{
     port::link::{ConnectionRef, OpId, SendOp},
 };
 
-/// Ids older than this are refused: the id records that make a retry safe are kept one day longer.
+/// Ids older than this are refused: the id records that make a retry safe need not be kept for longer than a day more.
 pub const MESSAGE_ID_AGE_MS_MAX: u64 = 13 * 24 * 3_600 * 1_000;
 
 impl Mailbox {

@@ -60,32 +60,7 @@ pub enum CloseReason {
     Full,
 }
 
-/// What a client does after a close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterClose {
-    /// Reconnect with backoff.
-    Reconnect,
-    /// Reconnect, but not before the time `go_away` named or, without one, a longer backoff.
-    ReconnectLater,
-    /// Another connection would end in the same way until something is changed.
-    Stay,
-}
-
 impl CloseReason {
-    /// Every reason, in the order of the documentation.
-    pub const ALL: &'static [Self] = &[
-        Self::Gone,
-        Self::Drain,
-        Self::BadFrame,
-        Self::TooLarge,
-        Self::Full,
-        Self::Replaced,
-        Self::Slow,
-        Self::Dead,
-        Self::Unauthorized,
-        Self::HelloTimeout,
-    ];
-
     /// The code in a WebSocket close frame (RFC 6455, 7.4; 4000-4999 are ours). A bad frame may also say 1007: the
     /// frame itself was sound, its text or its content was not.
     #[must_use]
@@ -118,16 +93,6 @@ impl CloseReason {
             Self::Dead => "dead, resume",
             Self::Unauthorized => "unauthorized",
             Self::HelloTimeout => "no hello",
-        }
-    }
-
-    /// What the client does next.
-    #[must_use]
-    pub const fn after(self) -> AfterClose {
-        match self {
-            Self::Gone | Self::BadFrame | Self::TooLarge | Self::Replaced | Self::Unauthorized => AfterClose::Stay,
-            Self::Drain | Self::Full => AfterClose::ReconnectLater,
-            Self::Slow | Self::Dead | Self::HelloTimeout => AfterClose::Reconnect,
         }
     }
 }

@@ -328,11 +328,6 @@ impl Core {
         self.outgoing.len()
     }
 
-    /// Their ids, in order per conversation.
-    pub fn pending_ids(&self) -> impl Iterator<Item = MessageId> + '_ {
-        self.outgoing.ids()
-    }
-
     fn tick_connected(&mut self, now: Millis) {
         match self.heartbeat.tick(now) {
             Beat::Quiet => {}

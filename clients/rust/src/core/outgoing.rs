@@ -61,11 +61,6 @@ impl Outgoing {
         self.lane_of.contains_key(&id)
     }
 
-    /// Ids in the order of their conversations.
-    pub(super) fn ids(&self) -> impl Iterator<Item = MessageId> + '_ {
-        self.lanes.values().flat_map(|lane| lane.pending.iter().map(|pending| pending.id))
-    }
-
     /// Adds one at the end of its conversation.
     pub(super) fn add(&mut self, id: MessageId, peer: &str, send: wire::Send) {
         if self.lane_of.insert(id, peer.to_owned()).is_none() {
