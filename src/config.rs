@@ -43,7 +43,8 @@ pub struct Listen {
     pub admin: Option<SocketAddr>,
     /// A proxy in front ends TLS; without one only loopback is served.
     pub behind_proxy: bool,
-    /// Threads that carry connections; 0: one per core.
+    /// Threads that carry connections; 0: the cores that shard threads leave, at least one. Fewer threads wake each other
+    /// less often, which is most of what an idle core would be spent on.
     pub workers: usize,
     /// Connections at a time.
     pub connections_max: usize,

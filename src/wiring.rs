@@ -283,8 +283,7 @@ fn start_shards(
     clock: &Arc<dyn Clock>,
     roll: &Roll,
 ) -> Vec<Arbiter> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if config.node.shard_threads == 0 { (cores / 2).max(1) } else { config.node.shard_threads };
+    let threads = shard_threads(config);
     let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
     for (number, arbiter) in arbiters.iter().enumerate() {
         // A thread that has ended already has no use for a name.
@@ -303,6 +302,19 @@ fn start_shards(
     arbiters
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn shard_threads(config: &Config) -> usize {
+    if config.node.shard_threads == 0 { (cores() / 2).max(1) } else { config.node.shard_threads }
+}
+
+fn edge_workers(config: &Config) -> usize {
+    let left = cores().saturating_sub(shard_threads(config)).max(1);
+    if config.listen.workers == 0 { left } else { config.listen.workers }
+}
+
 fn admin_address(config: &Config) -> SocketAddr {
     let port = match config.listen.address.port() {
         // The system chooses both.
@@ -313,10 +325,9 @@ fn admin_address(config: &Config) -> SocketAddr {
 }
 
 fn edge_config(config: &Config) -> EdgeConfig {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     EdgeConfig {
         listen: config.listen.address,
-        workers: if config.listen.workers == 0 { cores } else { config.listen.workers },
+        workers: edge_workers(config),
         behind_proxy: config.listen.behind_proxy,
         census: config.census_limits(),
         out_bytes_max: config.listen.out_mb * 1024 * 1024,

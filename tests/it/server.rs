@@ -92,12 +92,6 @@ impl Server {
         timeout(PATIENCE, child.wait()).await.expect("it stops").unwrap()
     }
 
-    /// Waits until it ends by itself.
-    pub async fn ended(&mut self) -> ExitStatus {
-        let (mut child, _screen) = self.running.take().expect("it runs");
-        timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap()
-    }
-
     /// Where clients connect.
     pub fn url(&self) -> String {
         format!("ws://{}/v1/ws", self.listen)

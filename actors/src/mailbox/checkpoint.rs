@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Rows after which projections are written, so that a replay stays short.
-pub const CHECKPOINT_ROWS: u64 = 128;
+pub const CHECKPOINT_ROWS: u64 = 64;
 /// Bytes of rows in memory after which they are written, for the same reason and so that large messages do not stay.
 pub const CHECKPOINT_BYTES: usize = 256 * 1024;
 /// Time after which they are written although fewer rows came.

@@ -22,6 +22,8 @@ mod read;
 mod receipts;
 mod rows;
 mod send;
+#[cfg(test)]
+mod tests;
 mod tick;
 pub mod welcome;
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tidings_schema::{id::Seq, row::InboxRow};
 
 /// Rows kept although a checkpoint covers them.
-pub const ROWS_KEPT: usize = 64;
+pub const ROWS_KEPT: usize = 32;
 /// Bytes of entries of those, at most (one row may be larger).
 pub const ROWS_KEPT_BYTES: usize = 64 * 1024;
 

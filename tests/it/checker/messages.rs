@@ -138,12 +138,14 @@ struct Newest {
     incoming: Option<usize>,
 }
 
-/// What one device handed over for one user is in its sender's inbox in that order.
+/// What one device handed over for one user is in its sender's inbox in that order. Not asked of a sender who ever
+/// blocked that user: a message refused for the block is sent again when the refusal got lost, and is then taken after
+/// what followed it.
 fn handed_over(history: &History, places: &BTreeMap<&str, BTreeMap<&str, usize>>, found: &mut Vec<Violation>) {
     let mut newest: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
     for sending in &history.sendings {
         let at = places.get(sending.from.as_str()).and_then(|mine| mine.get(sending.id.as_str()));
-        let Some(at) = at else { continue };
+        let Some(at) = at.filter(|_| blocks(&history.users[&sending.from], &sending.to).is_empty()) else { continue };
         let newest = newest.entry((&sending.from, &sending.device, &sending.to)).or_insert(*at);
         if at < newest {
             report(found, Rule::Order, format!("{} is before what was sent before it", say(sending)));

@@ -40,7 +40,7 @@ pub struct Pages {
 
 impl Default for Book {
     fn default() -> Self {
-        Self { pages: Mutex::default(), progress: watch::Sender::default(), begin: Instant::now() }
+        Self { pages: Mutex::default(), progress: watch::Sender::default(), begin: tokio::time::Instant::now() }
     }
 }
 

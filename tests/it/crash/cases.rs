@@ -262,6 +262,19 @@ async fn a_send_in_flight_at_the_kill_may_be_repeated_and_is_there_once() {
 }
 
 #[tokio::test]
+async fn a_send_in_flight_at_the_kill_may_be_repeated_although_its_sender_is_blocked_meanwhile() {
+    for retry in [Retry::No, Retry::Yes] {
+        let mut scene = Scene::new("slow_store").await;
+        let (mut alice, id) = in_flight_at_the_kill(&mut scene).await;
+        let mut bob = scene.device("bob", "phone").await;
+        bob.ask(Op::Block(wire::Block { uid: "alice".into() })).await.unwrap();
+        let first = scene.send_again(&mut alice, &id, "bob", retry).await;
+        assert_eq!(scene.send_again(&mut alice, &id, "bob", Retry::Yes).await, first);
+        assert_eq!(scene.judge(&["alice", "bob"]).await, []);
+    }
+}
+
+#[tokio::test]
 async fn an_acked_send_may_be_repeated_after_its_sender_was_blocked() {
     let mut scene = Scene::new("").await;
     let mut alice = scene.device("alice", "raw").await;

@@ -31,7 +31,7 @@ impl Chance {
 
     /// True once in `times`.
     pub fn once_in(&mut self, times: u64) -> bool {
-        self.next() % times == 0
+        self.next().is_multiple_of(times)
     }
 
     /// One of them.

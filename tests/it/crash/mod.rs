@@ -10,11 +10,7 @@ mod watcher;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use self::{
     app::{App, Traffic},
@@ -161,7 +157,7 @@ impl World {
     async fn settle(&mut self) {
         self.reached(|progress| progress.open == 0).await;
         let mut progress = self.book.progress();
-        let begin = Instant::now();
+        let begin = tokio::time::Instant::now();
         while timeout(QUIET, progress.changed()).await.is_ok() {
             assert!(begin.elapsed() < STEP_WITHIN, "it never gets quiet");
         }
@@ -198,7 +194,7 @@ impl World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_acked_survives_any_kill() {
     let dir = tempfile::tempdir().unwrap();
-    let (begin, seed) = (Instant::now(), Chance::seed());
+    let (begin, seed) = (tokio::time::Instant::now(), Chance::seed());
     let mut world = World::begin(dir.path(), seed).await;
     let mut counts = Counts::default();
     while counts.kills < KILLS_MIN || world.book.progress().borrow().acked < ACKED_MIN {

@@ -23,7 +23,8 @@ pub struct RawDevice {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("no answer: {0}")]
 pub struct Gone(pub String);
 
 impl RawDevice {
@@ -96,11 +97,6 @@ impl RawDevice {
             Ok(other) => Err(Gone(format!("{other:?}"))),
             Err(_) => Err(Gone("nothing came".into())),
         }
-    }
-
-    /// Sends a text and returns the answer.
-    pub async fn send(&mut self, id: &str, to: &str, text: &str, repeats: bool) -> Result<Body, Gone> {
-        self.ask(text_send(id, to, text, repeats)).await
     }
 
     /// The whole inbox and the whole list of conversations.
