@@ -130,9 +130,6 @@ pub fn start(
     let shard_threads = start_shards(config, shards, &link, &store, &ownership, &clock, &roll);
     let (readiness, ready) = watch::channel(STARTING);
 
-    let admin_listen = admin_address(config);
-    let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone())
-        .map_err(|source| StartError::Listen { addr: admin_listen, source })?;
     let public = Public {
         page: Arc::default(),
         readiness: ready,
@@ -151,6 +148,14 @@ pub fn start(
     let routes = move |http: &mut actix_web::web::ServiceConfig| public.clone().routes(http);
     let edge = listener::serve(&edge_config(config), parts, routes)
         .map_err(|source| StartError::Listen { addr: listen, source })?;
+    let admin_listen = admin_address(config);
+    let farewell = edge.farewell.clone();
+    let measure = move || {
+        // Sets its gauge.
+        let _bytes = farewell.queued_bytes();
+    };
+    let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone(), measure)
+        .map_err(|source| StartError::Listen { addr: admin_listen, source })?;
     // Set once: this is the only place that does.
     let _set = start_page.set(page(edge.addr, admin_addr));
     actix_rt::spawn(telemetry::keep_up(metrics));

@@ -8,22 +8,28 @@ use metrics_exporter_prometheus::PrometheusHandle;
 /// Content type of Prometheus' text format, version 0.0.4.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Binds the admin listener.
+/// Binds the admin listener. `measure` runs before each scrape and sets what is only known by asking.
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn serve(listen: SocketAddr, metrics: PrometheusHandle) -> io::Result<(Server, SocketAddr)> {
+pub fn serve(
+    listen: SocketAddr,
+    metrics: PrometheusHandle,
+    measure: impl Fn() + Clone + Send + 'static,
+) -> io::Result<(Server, SocketAddr)> {
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::new(metrics.clone()))
-            .route("/metrics", web::get().to(render))
-            .route("/healthz", web::get().to(|| async { "ok\n" }))
+        let (metrics, measure) = (metrics.clone(), measure.clone());
+        let scrape = move || {
+            measure();
+            std::future::ready(render(&metrics))
+        };
+        App::new().route("/metrics", web::get().to(scrape)).route("/healthz", web::get().to(|| async { "ok\n" }))
     });
     let server = server.workers(1).disable_signals().shutdown_timeout(1).bind(listen)?;
     let addr = server.addrs().first().copied().unwrap_or(listen);
     Ok((server.run(), addr))
 }
 
-async fn render(metrics: web::Data<PrometheusHandle>) -> HttpResponse {
+fn render(metrics: &PrometheusHandle) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, METRICS_TYPE)).body(metrics.render())
 }

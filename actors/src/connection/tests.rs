@@ -196,9 +196,13 @@ impl Bench {
         self.body().await;
         self.settle().await;
         self.pass(1_000).await;
-        let asked = self.asked.try_recv().expect("a report");
-        let Op::Drained(upto) = asked.op else { panic!("{asked:?}") };
+        let Op::Drained(upto) = self.told_now() else { panic!("no report of what drained") };
         queue.drained(upto, self.now());
+    }
+
+    /// What the mailbox has been told by now.
+    fn told_now(&mut self) -> Op {
+        self.asked.try_recv().expect("the mailbox is told").op
     }
 
     /// Everything sent before was handled when the pong is here.
@@ -427,7 +431,7 @@ async fn a_repetition_that_finds_the_queue_full_counts_as_drained() {
     bench.client.stop_reading();
     bench.tell(vec![push(5, 6, 200_000), again(200_000)]).await;
     bench.pass(1_000).await;
-    assert!(matches!(bench.asked().await.op, Op::Drained(seq) if seq == Seq::new(5)));
+    assert!(matches!(bench.told_now(), Op::Drained(seq) if seq == Seq::new(5)));
 }
 
 #[actix::test]
@@ -438,7 +442,7 @@ async fn an_ack_above_the_head_opens_no_hole_on_the_wire() {
     bench.tell(vec![error_answer(0, ErrorCode::AckAboveHead)]).await;
     assert_eq!(bench.error(ErrorCode::AckAboveHead).await, 0);
     bench.tell(vec![push(7, 8, 1)]).await;
-    assert!(matches!(bench.asked().await.op, Op::Dropped(seq) if seq == Seq::new(5)));
+    assert!(matches!(bench.told_now(), Op::Dropped(seq) if seq == Seq::new(5)));
     bench.settle().await;
 }
 

@@ -13,6 +13,18 @@ use tidings_schema::{
 
 /// Messages of one bucket of a conversation's history.
 pub const HISTORY_BUCKET_ROWS: u64 = 10_000;
+/// Blocks that are over and may still concern messages on their way. Of more the oldest is forgotten: better that a
+/// message shows which was sent eight blocks ago than that one is hidden which was sent between two of them.
+pub const PAST_BLOCKS_MAX: usize = 8;
+
+/// A block that is over: `from <= time < until`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSpan {
+    /// When it began.
+    pub from: Millis,
+    /// When it ended.
+    pub until: Millis,
+}
 
 /// State of one DM. True for the owner's log up to `upto`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +67,8 @@ pub struct Conversation {
     pub last_in_place: Option<Place>,
     /// Begin of the newest block.
     pub blocked_at: Millis,
-    /// End of the newest block; below `blocked_at` while it lasts.
-    pub unblocked_at: Millis,
+    /// Blocks that are over, oldest first, at most [`PAST_BLOCKS_MAX`].
+    pub past_blocks: Vec<BlockSpan>,
 }
 
 /// Counters of a row.
@@ -99,6 +111,8 @@ impl Conversation {
                 self.last_in_place = Some(*peer);
                 self.note_place(*peer);
                 self.apply_message(row);
+                // A row has its sender's time, which never falls: nothing older comes any more.
+                self.past_blocks.retain(|block| row.time < block.until);
             }
             RowBody::Read { upto, read_n, .. } => {
                 self.last_read = self.last_read.max(*upto);
@@ -114,7 +128,10 @@ impl Conversation {
             }
             RowBody::Unblocked if self.blocked => {
                 self.blocked = false;
-                self.unblocked_at = row.time;
+                self.past_blocks.push(BlockSpan { from: self.blocked_at, until: row.time });
+                if self.past_blocks.len() > PAST_BLOCKS_MAX {
+                    self.past_blocks.remove(0);
+                }
             }
             RowBody::Blocked | RowBody::Unblocked => {}
         }
@@ -189,7 +206,7 @@ impl Conversation {
     /// Whether a message that the peer sent at `time` must never show: it is blocked, or was when it was sent.
     #[must_use]
     pub fn was_blocked_at(&self, time: Millis) -> bool {
-        self.blocked || (self.blocked_at <= time && time < self.unblocked_at)
+        self.blocked || self.past_blocks.iter().any(|block| block.from <= time && time < block.until)
     }
 
     /// What a receipt of the peer (own seqs, zero = not said) adds: the new cumulative values, or `None` if nothing. What
@@ -242,7 +259,7 @@ impl Conversation {
             last_in: Seq::new(record.last_in),
             last_in_place: record.last_in_place.as_ref().map(place_from_record).transpose()?,
             blocked_at: Millis::new(record.blocked_at),
-            unblocked_at: Millis::new(record.unblocked_at),
+            past_blocks: record.past_blocks.iter().map(BlockSpan::from_record).collect(),
         })
     }
 
@@ -271,8 +288,18 @@ impl Conversation {
             last_in: self.last_in.get(),
             last_in_place: self.last_in_place.as_ref().map(place_to_record),
             blocked_at: self.blocked_at.get(),
-            unblocked_at: self.unblocked_at.get(),
+            past_blocks: self.past_blocks.iter().map(|block| block.to_record()).collect(),
         }
+    }
+}
+
+impl BlockSpan {
+    fn from_record(record: &record::BlockSpan) -> Self {
+        Self { from: Millis::new(record.from), until: Millis::new(record.until) }
+    }
+
+    fn to_record(self) -> record::BlockSpan {
+        record::BlockSpan { from: self.from.get(), until: self.until.get() }
     }
 }
 

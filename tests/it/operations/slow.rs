@@ -39,6 +39,7 @@ async fn a_refused_push_waits_for_room_instead_of_being_tried_again_at_once() {
     alice.listen(WATCHED).await;
     let tries = server.metric("tidings_pushes_dropped_total").await;
     assert!(tries >= 1.0, "nothing was refused, so nothing was tried");
+    assert!(server.metric("tidings_out_queued_bytes").await > 100_000.0, "what waits for it is measured");
     assert!(tries < TRIES_MAX, "{tries} pushes were refused");
     drop(stalled);
 }

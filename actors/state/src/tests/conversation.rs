@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tidings_schema::{id::IdError, record, row::InboxRow};
 
 use super::*;
-use crate::conversation::{Conversation, Counters, HISTORY_BUCKET_ROWS, ReadMove, recount};
+use crate::conversation::{BlockSpan, Conversation, Counters, HISTORY_BUCKET_ROWS, PAST_BLOCKS_MAX, ReadMove, recount};
 
 /// Appends a row as the mailbox does: counters from the conversation, then the fold.
 fn add(conversation: &mut Conversation, rows: &mut Vec<InboxRow>, body: RowBody) {
@@ -83,10 +83,40 @@ fn what_was_sent_during_a_block_stays_blocked_after_it() {
     assert!(conversation.was_blocked_at(at(1)) && conversation.was_blocked_at(at(900)));
     add(&mut conversation, &mut rows, RowBody::Unblocked);
     add(&mut conversation, &mut rows, RowBody::Unblocked);
-    assert_eq!((conversation.blocked, conversation.unblocked_at), (false, at(4)));
+    assert!(!conversation.blocked);
+    assert_eq!(conversation.past_blocks, [BlockSpan { from: at(2), until: at(4) }]);
     let blocked = [1, 2, 3, 4].map(|time| conversation.was_blocked_at(at(time)));
     assert_eq!(blocked, [false, true, true, false]);
     assert!(!Conversation::default().was_blocked_at(at(0)));
+}
+
+#[test]
+fn every_block_is_remembered_not_the_newest_only() {
+    let (conversation, _) =
+        talked([RowBody::Blocked, RowBody::Unblocked, out(3), RowBody::Blocked, RowBody::Unblocked]);
+    let stored = Conversation::from_record(conversation.to_record(seq(5))).unwrap();
+    let blocked = [1, 2, 3, 4, 5].map(|time| stored.was_blocked_at(at(time)));
+    assert_eq!(blocked, [true, false, false, true, false]);
+}
+
+#[test]
+fn a_message_sent_after_a_block_ends_what_had_to_be_remembered_of_it() {
+    let (mut conversation, mut rows) = talked([RowBody::Blocked, RowBody::Unblocked, RowBody::Blocked]);
+    let late = InboxRow { time: at(1), ..row(slot(4), incoming(place(1), true)) };
+    conversation.apply(&late);
+    rows.push(late);
+    assert_eq!(conversation.past_blocks.len(), 1, "what was sent in it may still come");
+    add(&mut conversation, &mut rows, incoming(place(2), true));
+    assert!(conversation.past_blocks.is_empty());
+}
+
+#[test]
+fn of_many_blocks_the_oldest_is_forgotten() {
+    let blocks = (0..=PAST_BLOCKS_MAX).flat_map(|_| [RowBody::Blocked, RowBody::Unblocked]);
+    let (conversation, rows) = talked(blocks);
+    assert_eq!(conversation.past_blocks.len(), PAST_BLOCKS_MAX);
+    let newest = rows.len() as u64 - 1;
+    assert_eq!([1, 3, newest].map(|time| conversation.was_blocked_at(at(time))), [false, true, true]);
 }
 
 #[test]
