@@ -45,8 +45,8 @@ pub struct Listen {
     pub admin: Option<SocketAddr>,
     /// A proxy in front ends TLS; without one only loopback is served.
     pub behind_proxy: bool,
-    /// Threads that carry connections; 0: the cores that shard threads leave, at least one. Fewer threads wake each other
-    /// less often, which is most of what an idle core would be spent on.
+    /// Threads that carry connections; 0: one per core. Fewer of them wake each other less often (on two cores, one serves
+    /// up to a fifth more messages per CPU second), but a paced load waits several times longer at its p99.
     pub workers: usize,
     /// Connections at a time.
     pub connections_max: usize,

@@ -311,8 +311,7 @@ fn shard_threads(config: &Config) -> usize {
 }
 
 fn edge_workers(config: &Config) -> usize {
-    let left = cores().saturating_sub(shard_threads(config)).max(1);
-    if config.listen.workers == 0 { left } else { config.listen.workers }
+    if config.listen.workers == 0 { cores() } else { config.listen.workers }
 }
 
 fn admin_address(config: &Config) -> SocketAddr {
