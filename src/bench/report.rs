@@ -145,9 +145,10 @@ impl Report {
         }
     }
 
-    /// Every message was acknowledged once and received once, in order.
+    /// There were messages, and every one was acknowledged once and received once, in order.
     pub(super) fn is_exact(&self) -> bool {
-        self.wrongs == 0 && self.counts.sent == self.counts.acked && self.counts.sent == self.counts.received
+        let some = self.messages > 0 && self.counts.sent > 0;
+        some && self.wrongs == 0 && self.counts.sent == self.counts.acked && self.counts.sent == self.counts.received
     }
 
     pub(super) fn json(&self) -> anyhow::Result<String> {
@@ -221,6 +222,9 @@ impl Report {
         if self.is_exact() {
             return writeln!(out, "  exact: each acked once, each received once and in order");
         }
+        if self.messages == 0 {
+            writeln!(out, "  WRONG: no message was delivered in the seconds that count")?;
+        }
         writeln!(out, "  WRONG: {} differences", self.wrongs)?;
         self.wrong.iter().try_for_each(|wrong| writeln!(out, "    {wrong}"))
     }
@@ -257,5 +261,49 @@ impl Store {
             syncs: written.commits,
             messages_per_sync: ratio(messages as f64, written.commits as f64),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report of this many messages sent, acked and received.
+    fn report(sent: u64, acked: u64, received: u64) -> Report {
+        let latency = || Latency { samples: 0, p50: 0.0, p99: 0.0, p999: 0.0, max: 0.0 };
+        Report {
+            load: Load { users: 2, bytes: 1, unacked: Some(1), rate: None, warm_up_seconds: 0 },
+            counts: Counts { sent, acked, received, confirmed_users: 2, connections_lost: 0 },
+            seconds: 1.0,
+            messages: received,
+            acks: acked,
+            messages_per_second: 0.0,
+            ack_ms: latency(),
+            delivery_ms: latency(),
+            disk_sync_ms: None,
+            load_cpu_seconds: None,
+            server: None,
+            store: None,
+            wrong: Vec::new(),
+            wrongs: 0,
+        }
+    }
+
+    #[test]
+    fn a_run_is_exact_when_each_of_its_messages_was_acked_and_received() {
+        assert!(report(10, 10, 10).is_exact());
+        for (sent, acked, received) in [(10, 9, 10), (10, 10, 9), (10, 11, 10), (10, 10, 11)] {
+            assert!(!report(sent, acked, received).is_exact(), "{sent} {acked} {received}");
+        }
+        assert!(!Report { wrongs: 1, ..report(10, 10, 10) }.is_exact());
+    }
+
+    #[test]
+    fn a_run_without_messages_is_not_exact() {
+        let idle = report(0, 0, 0);
+        assert!(!idle.is_exact());
+        assert!(idle.table().contains("WRONG: no message"));
+        // All came before the seconds that count: nothing was measured.
+        assert!(!Report { messages: 0, ..report(10, 10, 10) }.is_exact());
     }
 }

@@ -49,20 +49,14 @@ impl Server {
     pub async fn restart(&mut self) {
         assert!(self.running.is_none(), "it runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("TIDINGS_")) {
-                command.env_remove(name);
-            }
-        }
+        let mut command = tidings_command();
         command
             .args(["serve", "--dev", "--listen", &self.listen.to_string(), "--data"])
             .arg(self.data())
             .env("TIDINGS_LISTEN_ADMIN", self.admin.to_string())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
-            .stderr(log)
-            .kill_on_drop(true);
+            .stderr(log);
         let spawning = SPAWNING.write().await;
         let mut child = command.spawn().unwrap();
         let mut screen = BufReader::new(child.stdout.take().unwrap());
@@ -161,6 +155,18 @@ impl Server {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
+}
+
+/// `tidings` with nothing of this machine's settings; killed when dropped. Every test starts it with this.
+pub fn tidings_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("TIDINGS_")) {
+            command.env_remove(name);
+        }
+    }
+    command.kill_on_drop(true);
+    command
 }
 
 /// Opens the durable queue in a directory of its own, which nobody else has open.

@@ -5,12 +5,12 @@ use std::{net::SocketAddr, process::Stdio};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
-    process::{Child, Command},
+    process::Child,
     time::timeout,
 };
 
 use super::PATIENCE;
-use crate::server::Server;
+use crate::server::{Server, tidings_command};
 
 /// Status and body of the answer to one request line.
 async fn ask(address: SocketAddr, line: &str, headers: &str) -> (u16, String) {
@@ -79,13 +79,12 @@ async fn nothing_is_reachable_but_the_start_page_health_and_the_tokens_of_dev_mo
 
 /// A server that is not in dev mode, and where it listens.
 async fn keyed(data: &std::path::Path) -> (Child, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let mut child = tidings_command()
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(data)
         .env("TIDINGS_AUTH_SECRET", "a secret of at least thirty-two bytes")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut screen = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -2,21 +2,16 @@
 
 use std::{ffi::OsStr, path::Path, process::Output, time::Duration};
 
-use tokio::{process::Command, time::timeout};
+use tokio::time::timeout;
 
-use crate::server::Server;
+use crate::server::{Server, tidings_command};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `tidings` with nothing of this machine's settings.
+/// Runs `tidings` to its end.
 pub async fn tidings<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("TIDINGS_")) {
-            command.env_remove(name);
-        }
-    }
-    command.args(args).kill_on_drop(true);
+    let mut command = tidings_command();
+    command.args(args);
     timeout(PATIENCE, command.output()).await.expect("it ends").unwrap()
 }
 

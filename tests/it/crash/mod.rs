@@ -20,7 +20,7 @@ use self::{
     watcher::Watcher,
 };
 use crate::{
-    checker::{self, History},
+    checker::{self, History, Step},
     server::Server,
 };
 
@@ -32,8 +32,18 @@ const WATCHED: usize = 3;
 const KILLS_MIN: usize = 32;
 const KILLS_IN_FLIGHT_MIN: usize = 20;
 const ACKED_MIN: usize = 20_000;
+/// Entries the checker must have got: most messages are in two inboxes.
+const ENTRIES_MIN: usize = ACKED_MIN * 3 / 2;
+/// What the cursor rule must have got: connections of the watchers, lives of the server with one, entries pushed to them
+/// and acks they said.
+const CONNECTIONS_MIN: usize = WATCHED * KILLS_MIN / 2;
+const WATCHED_LIVES_MIN: usize = KILLS_MIN / 2;
+const PUSHED_MIN: usize = 10_000;
+const WATCHER_ACKS_MIN: usize = 200;
 /// Acks between a start and the kill after it.
 const ACKS_PER_LIFE: std::ops::Range<u64> = 50..1_300;
+/// Rows that the server has taken and the disk has not.
+const UNCOMMITTED: &str = "tidings_rows_uncommitted";
 const CURSOR_FLUSH_MS: u64 = 250;
 /// When nothing has come for so long nothing will: receipts come at most a second and an ack's delay late.
 const QUIET: Duration = Duration::from_secs(4);
@@ -68,8 +78,39 @@ struct World {
 #[derive(Debug, Default)]
 struct Counts {
     kills: usize,
+    /// Kills of a server that a moment before said that rows were on their way to the disk.
     kills_in_flight: usize,
+    rows_at_kills: usize,
     open_at_kills: usize,
+}
+
+/// What there was for the rules to look at.
+#[derive(Debug, Default)]
+struct Material {
+    entries: usize,
+    connections: usize,
+    lives: usize,
+    pushed: usize,
+    acks: usize,
+}
+
+impl Material {
+    fn of(history: &History) -> Self {
+        let lives: BTreeSet<usize> = history.connections.iter().map(|connection| connection.life).collect();
+        let steps = || history.connections.iter().flat_map(|connection| &connection.steps);
+        Self {
+            entries: history.users.values().map(|user| user.inbox.len()).sum(),
+            connections: history.connections.len(),
+            lives: lives.len(),
+            pushed: steps().filter(|step| matches!(step, Step::Pushed { .. })).count(),
+            acks: steps().filter(|step| matches!(step, Step::Acked { .. })).count(),
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        let watched = self.connections >= CONNECTIONS_MIN && self.lives >= WATCHED_LIVES_MIN;
+        watched && self.pushed >= PUSHED_MIN && self.acks >= WATCHER_ACKS_MIN && self.entries >= ENTRIES_MIN
+    }
 }
 
 impl World {
@@ -122,10 +163,12 @@ impl World {
         let more = usize::try_from(self.chance.between(ACKS_PER_LIFE.start, ACKS_PER_LIFE.end)).unwrap();
         let goal = self.book.progress().borrow().acked + more;
         self.reached(|progress| progress.acked >= goal).await;
-        let open = self.book.progress().borrow().open;
+        let rows = self.server.metric(UNCOMMITTED).await as usize;
         self.kill().await;
+        let open = self.book.progress().borrow().open;
         counts.kills += 1;
-        counts.kills_in_flight += usize::from(open > 0);
+        counts.kills_in_flight += usize::from(rows > 0 && open > 0);
+        counts.rows_at_kills += rows;
         counts.open_at_kills += open;
         self.start().await;
     }
@@ -202,7 +245,9 @@ async fn whatever_was_acked_survives_any_kill() {
     }
     world.traffic.send_replace(Traffic::Off);
     world.settle().await;
-    // Once more with nothing in flight: what is read at the end is what the disk has.
+    // Once more with nothing in flight: what is read at the end is what the disk has. And the metric by which kills in
+    // flight are counted says so.
+    assert_eq!(world.server.metric(UNCOMMITTED).await, 0.0, "rows in flight although it is quiet");
     world.kill().await;
     world.start().await;
     world.settle().await;
@@ -210,21 +255,26 @@ async fn whatever_was_acked_survives_any_kill() {
     let history = world.end().await;
     let violations = checker::check(&history);
 
-    let entries: usize = history.users.values().map(|user| user.inbox.len()).sum();
-    let lives: BTreeSet<usize> = history.connections.iter().map(|connection| connection.life).collect();
+    let material = Material::of(&history);
     println!(
-        "crash report: seed {seed}, {} kills, {} of them with sends unanswered ({} in all), {acked} messages acked of {} \
-         handed over, {entries} entries of {USERS} users checked, {} connections of watchers over {} lives, {:.0} s, \
-         {} violations",
+        "crash report: seed {seed}, {} kills, {} of them with rows in flight ({} rows and {} unanswered sends in all), \
+         {acked} messages acked of {} handed over, {} entries of {USERS} users checked, {} connections of watchers over {} \
+         lives with {} pushes and {} acks, {:.0} s, {} violations",
         counts.kills,
         counts.kills_in_flight,
+        counts.rows_at_kills,
         counts.open_at_kills,
         history.sendings.len(),
-        history.connections.len(),
-        lives.len(),
+        material.entries,
+        material.connections,
+        material.lives,
+        material.pushed,
+        material.acks,
         begin.elapsed().as_secs_f64(),
         violations.len(),
     );
     assert!(violations.is_empty(), "{:#?}", &violations[..violations.len().min(20)]);
-    assert!(counts.kills >= KILLS_MIN && counts.kills_in_flight >= KILLS_IN_FLIGHT_MIN && acked >= ACKED_MIN);
+    assert!(counts.kills >= KILLS_MIN && acked >= ACKED_MIN, "{counts:?}");
+    assert!(counts.kills_in_flight >= KILLS_IN_FLIGHT_MIN, "{counts:?}");
+    assert!(material.is_enough(), "too little for the rules to look at: {material:?}");
 }
