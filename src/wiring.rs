@@ -4,6 +4,7 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, Arbiter};
 use tidings_actors::{
+    connection::Parts,
     port::{clock::Clock, edge::Registry, link::Link, ownership::Ownership, store::Store},
     shard::{Roll, Shard, Standing},
 };
@@ -23,7 +24,7 @@ use crate::{
     ownership::single::SingleOwner,
     store::embedded::{EmbeddedStore, Health, OpenError, OpenOptions},
     telemetry,
-    transport::listener::{self, Edge, EdgeConfig, EdgeParts},
+    transport::listener::{self, Edge, EdgeConfig},
 };
 
 /// How long clients get to leave when the server stops.
@@ -137,7 +138,7 @@ pub fn start(
         clock: clock.clone(),
     };
     let start_page = public.page.clone();
-    let parts = EdgeParts {
+    let parts = Parts {
         link: link.clone() as Arc<dyn Link>,
         tokens,
         clock,

@@ -29,15 +29,13 @@ use actix_web::{
 use bytes::BytesMut;
 use socket2::{Domain, Protocol, Socket, Type};
 use tidings_actors::{
-    connection::{Accepted, Connection, ConnectionLimits, Parts},
+    connection::{Accepted, Connection, Parts},
     hub::{
         Drain, Hub, Roster,
         census::{Census, CensusLimits},
     },
     offer::offer,
-    port::{clock::Clock, edge::Registry, link::Link, token::Tokens},
 };
-use tidings_schema::id::ShardCount;
 use tracing::debug;
 
 use super::{
@@ -73,23 +71,6 @@ pub struct EdgeConfig {
     pub census: CensusLimits,
     /// Bytes that may wait for all clients together.
     pub out_bytes_max: usize,
-}
-
-/// What connections need.
-#[derive(Clone)]
-pub struct EdgeParts {
-    /// Reaches mailboxes.
-    pub link: Arc<dyn Link>,
-    /// Checks tokens.
-    pub tokens: Arc<dyn Tokens>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Makes connections findable.
-    pub registry: Arc<dyn Registry>,
-    /// How users map to shards.
-    pub shards: ShardCount,
-    /// Bounds of each connection.
-    pub limits: ConnectionLimits,
 }
 
 /// A served edge.
@@ -144,7 +125,7 @@ impl Farewell {
 ///
 /// # Errors
 /// When the address cannot be bound, or is not loopback and no proxy stands in front.
-pub fn serve<H>(config: &EdgeConfig, parts: EdgeParts, http: H) -> io::Result<Edge>
+pub fn serve<H>(config: &EdgeConfig, parts: Parts, http: H) -> io::Result<Edge>
 where
     H: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
@@ -213,7 +194,7 @@ where
 /// Makes edge workers.
 #[derive(Clone)]
 struct Workers {
-    parts: EdgeParts,
+    parts: Parts,
     farewell: Farewell,
     next: Arc<AtomicU16>,
 }
@@ -230,15 +211,15 @@ struct Worker {
 impl Workers {
     /// Called on the thread of the worker.
     fn start_one(&self) -> Worker {
-        let EdgeParts { link, tokens, clock, registry, shards, limits } = self.parts.clone();
+        let parts = Rc::new(self.parts.clone());
         let roster = Rc::<Roster>::default();
-        let hub = Hub::new(Rc::clone(&roster), Arc::clone(&clock)).start();
+        let hub = Hub::new(Rc::clone(&roster), Arc::clone(&parts.clock)).start();
         self.farewell.hubs.lock().unwrap_or_else(PoisonError::into_inner).push(hub);
         let number = self.next.fetch_add(1, Relaxed);
         telemetry::name_thread(&format!("edge-{number}"));
         Worker {
             number,
-            parts: Rc::new(Parts { link, tokens, clock, registry, shards, limits }),
+            parts,
             roster,
             census: Arc::clone(&self.farewell.census),
             budget: Arc::clone(&self.farewell.budget),

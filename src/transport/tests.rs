@@ -12,7 +12,7 @@ use actix_web::web;
 use bytes::{Buf, BytesMut};
 use prost::Message as _;
 use tidings_actors::{
-    connection::{Connection, ConnectionLimits},
+    connection::{Connection, ConnectionLimits, Parts},
     hub::census::CensusLimits,
     offer::Offer,
     port::{
@@ -30,7 +30,7 @@ use tidings_schema::{
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
-    listener::{Edge, EdgeConfig, EdgeParts, serve},
+    listener::{Edge, EdgeConfig, serve},
     out_queue::OutBudget,
     websocket,
 };
@@ -247,7 +247,7 @@ fn config(listen: SocketAddr) -> EdgeConfig {
 }
 
 fn edge(listen: SocketAddr) -> std::io::Result<Edge> {
-    let parts = EdgeParts {
+    let parts = Parts {
         link: Arc::new(NoLink),
         tokens: Arc::new(NoLink),
         clock: Arc::new(SystemClock::new()),

@@ -72,7 +72,8 @@ const DETACH_ATTEMPTS_MAX: u32 = 8;
 /// The number of the next connection of this process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// What all connections of a worker share.
+/// What all connections share.
+#[derive(Clone)]
 pub struct Parts {
     /// Reaches mailboxes.
     pub link: Arc<dyn Link>,
