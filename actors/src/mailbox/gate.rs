@@ -307,7 +307,8 @@ impl Mailbox {
             }
             Fetched::Id(id, found) => self.gate.id = Some((id, found)),
             Fetched::Marker(seq, row) => self.gate.marker = Some((seq, row)),
-            Fetched::Targets(found) => self.gate.targets = found,
+            // Beside those of an earlier round: what was in memory then may have left it.
+            Fetched::Targets(found) => self.gate.targets.extend(found),
             Fetched::Left(entry) => self.gate.left = Some(self.shown(entry)),
         }
     }
