@@ -11,11 +11,24 @@ pub struct MailboxLimits {
     pub cursor_flush_ms: u64,
     /// Messages one user may send per second, over all devices, sustained; twice that in a burst.
     pub user_sends_per_s: u32,
+    /// First messages one user may send per hour to people they never wrote with; 0: no limit.
+    pub new_peers_per_hour: u32,
+    /// How long a message may be recalled or edited; at most as long as its row is kept.
+    pub recall_s: u64,
+    /// How long a row of an inbox is kept; at least as long as message ids are.
+    pub inbox_days: u64,
 }
 
 impl Default for MailboxLimits {
     fn default() -> Self {
-        Self { mailbox_idle_ms: 30_000, cursor_flush_ms: 1_000, user_sends_per_s: 500 }
+        Self {
+            mailbox_idle_ms: 30_000,
+            cursor_flush_ms: 1_000,
+            user_sends_per_s: 500,
+            new_peers_per_hour: 60,
+            recall_s: 86_400,
+            inbox_days: 30,
+        }
     }
 }
 
