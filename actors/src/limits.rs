@@ -11,11 +11,12 @@ pub struct MailboxLimits {
     pub cursor_flush_ms: u64,
     /// Messages one user may send per second, over all devices, sustained; twice that in a burst.
     pub user_sends_per_s: u32,
-    /// First messages one user may send per hour to people they never wrote with; 0: no limit.
+    /// First messages to people one user has no conversation with, per hour; as many at once after a quiet hour. 0: no
+    /// limit. Enough for the first evening of a new user, too few for who writes to everybody.
     pub new_peers_per_hour: u32,
-    /// How long a message may be recalled or edited; at most as long as its row is kept.
-    pub recall_s: u64,
-    /// How long a row of an inbox is kept; at least as long as message ids are.
+    /// A message may be recalled or edited for so long; 0: for ever.
+    pub recall_ms_max: u64,
+    /// How many days a row of an inbox is kept; at least as long as message ids are.
     pub inbox_days: u64,
 }
 
@@ -26,11 +27,14 @@ impl Default for MailboxLimits {
             cursor_flush_ms: 1_000,
             user_sends_per_s: 500,
             new_peers_per_hour: 60,
-            recall_s: 86_400,
+            recall_ms_max: RECALL_MS_MAX,
             inbox_days: 30,
         }
     }
 }
+
+/// A day: long enough for second thoughts, short enough that a conversation can be relied on.
+pub const RECALL_MS_MAX: u64 = 24 * 3_600 * 1_000;
 
 /// Entries of one page; a request for more gets this many.
 pub const PAGE_ENTRIES_MAX: usize = 200;

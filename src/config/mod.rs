@@ -74,16 +74,16 @@ impl Config {
     /// Bounds of mailboxes.
     #[must_use]
     pub fn mailbox_limits(&self) -> MailboxLimits {
+        let recall_s = match self.limits.recall_s {
+            0 => self.store.inbox_days.saturating_mul(86_400),
+            set => set,
+        };
         MailboxLimits {
             mailbox_idle_ms: self.limits.mailbox_idle_ms,
             cursor_flush_ms: self.limits.cursor_flush_ms,
             user_sends_per_s: self.limits.user_sends_per_s,
             new_peers_per_hour: self.limits.new_peers_per_hour,
-            recall_s: if self.limits.recall_s == 0 {
-                self.store.inbox_days.saturating_mul(86_400)
-            } else {
-                self.limits.recall_s
-            },
+            recall_ms_max: recall_s.saturating_mul(1_000),
             inbox_days: self.store.inbox_days,
         }
     }
