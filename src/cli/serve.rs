@@ -28,11 +28,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logs();
     let dev = args.settings.dev;
     let loaded = args.settings.load().require_key(dev);
-    let file = loaded.file.clone();
+    let loaded_file = loaded.file.clone();
     let config = loaded.accept()?;
-    match &file {
-        Some(file) => info!(file = %file.display(), "settings read"),
-        None => info!("no config file, settings are defaults, environment and flags"),
+    if let Some(file) = loaded_file {
+        info!(file = %file.display(), "settings read");
     }
     let mode = if dev { Mode::Dev } else { Mode::Keyed };
     let ended = actix_rt::System::new().block_on(async move {
