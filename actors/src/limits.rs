@@ -16,6 +16,8 @@ pub struct MailboxLimits {
     pub new_peers_per_hour: u32,
     /// A message may be recalled or edited for so long; 0: for ever.
     pub recall_ms_max: u64,
+    /// How many days a row of an inbox is kept; at least as long as message ids are.
+    pub inbox_days: u64,
 }
 
 impl Default for MailboxLimits {
@@ -26,6 +28,7 @@ impl Default for MailboxLimits {
             user_sends_per_s: 500,
             new_peers_per_hour: 60,
             recall_ms_max: RECALL_MS_MAX,
+            inbox_days: 30,
         }
     }
 }

@@ -1,49 +1,39 @@
 //! `tidings serve`: starts the server, prints one screen that says what to do next, and serves until it is told to stop.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
+use tracing::info;
 
+use super::settings::SettingsArgs;
 use crate::{
-    config::Config,
     telemetry,
     wiring::{self, EXIT_IO, Ended, Mode},
 };
 
-/// Arguments of `tidings serve`. Flags win over the environment, the environment over the file.
+/// Arguments of `tidings serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// Hand a token to everyone who asks; loopback only, never in production.
-    #[arg(long)]
-    pub dev: bool,
-    /// Data directory.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Address for clients; operators get 127.0.0.1 and the next port.
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
-    /// Config file (TOML).
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// Where settings stand.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
 }
 
 /// Runs the server.
 ///
 /// # Errors
 /// When it cannot start; the text says what to do.
-pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logs();
-    let env =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut config = Config::read(args.config.as_deref(), env)?;
-    if let Some(data) = args.data {
-        config.store.dir = data;
+    let dev = args.settings.dev;
+    let loaded = args.settings.load().require_key(dev);
+    let loaded_file = loaded.file.clone();
+    let config = loaded.accept()?;
+    if let Some(file) = loaded_file {
+        info!(file = %file.display(), "settings read");
     }
-    if let Some(listen) = args.listen {
-        config.listen.address = listen;
-    }
-    let mode = if args.dev { Mode::Dev } else { Mode::Keyed };
+    let mode = if dev { Mode::Dev } else { Mode::Keyed };
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;

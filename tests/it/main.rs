@@ -4,6 +4,7 @@
 mod bad_input;
 mod chat_cli;
 mod checker;
+mod config;
 mod crash;
 mod mutants;
 mod operations;

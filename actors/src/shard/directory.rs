@@ -13,6 +13,7 @@ use tidings_schema::id::{DeviceId, Seq, Uid};
 use crate::{
     mailbox::{Mailbox, Work},
     port::link::ConnectionRef,
+    shard::roll::Roll,
 };
 
 /// Work that may wait for one mailbox while it stops or while its user is greeted; more is refused.
@@ -73,6 +74,7 @@ pub struct Directory {
     marked: HashSet<Uid>,
     panics: HashMap<Uid, u32>,
     broken: HashSet<Uid>,
+    roll: Roll,
     news: VecDeque<News>,
     waker: Option<Waker>,
 }
@@ -188,9 +190,15 @@ impl Directory {
         self.tell(News::Settled(uid.clone()));
     }
 
+    /// Names stopped inboxes to `roll` from now on.
+    pub fn report_to(&mut self, roll: Roll) {
+        self.roll = roll;
+    }
+
     /// The user's timeline is damaged: no mailbox is started for it any more in this run.
     pub fn broke(&mut self, uid: &Uid) {
         if self.broken.insert(uid.clone()) {
+            self.roll.stop(uid);
             gauge!("tidings_timelines_corrupt").increment(1.0);
         }
     }

@@ -148,10 +148,11 @@ impl Shard {
         Self { parts: Rc::new(parts), marks: marks::Marks::default(), later: 0, entry: Roll::default().enter() }
     }
 
-    /// Tells `roll` when it serves, and when it ends.
+    /// Tells `roll` when it serves, when it ends, and which inboxes it stopped.
     #[must_use]
     pub fn reporting_to(mut self, roll: &Roll) -> Self {
         self.entry = roll.enter();
+        self.parts.directory.borrow_mut().report_to(roll.clone());
         self
     }
 }

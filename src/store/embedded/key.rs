@@ -11,7 +11,7 @@ use tidings_schema::id::{Seq, ShardId, Uid};
 /// First byte of every key; a number is never used for something else again.
 #[derive(Clone, Copy)]
 #[repr(u8)]
-enum Kind {
+pub(super) enum Kind {
     Inbox = 1,
     History = 2,
     MessageId = 3,
@@ -97,6 +97,40 @@ pub(super) fn seq_of(key: &[u8]) -> Option<Seq> {
     Some(Seq::new(u64::from_be_bytes(*seq)))
 }
 
+/// From where to where the keys of one kind and owner lie.
+pub(super) fn owned(kind: Kind, owner: &Uid) -> (Vec<u8>, Vec<u8>) {
+    let mut from = Vec::with_capacity(80);
+    begin(&mut from, kind, owner);
+    let mut to = from.clone();
+    // Bytes of ids are below 0x80, so the last one has a successor.
+    if let Some(last) = to.last_mut() {
+        *last += 1;
+    }
+    (from, to)
+}
+
+/// Where the keys of one kind of owners behind this one begin.
+pub(super) fn owners_after(kind: Kind, owner: Option<&Uid>) -> Vec<u8> {
+    owner.map_or_else(|| vec![kind as u8], |owner| owned(kind, owner).1)
+}
+
+/// Behind all keys of one kind.
+pub(super) fn owners_end(kind: Kind) -> Vec<u8> {
+    vec![kind as u8 + 1]
+}
+
+/// The owner whom a key names.
+pub(super) fn owner_of(key: &[u8]) -> Option<Uid> {
+    let (length, rest) = key.get(1..)?.split_first()?;
+    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()?.parse().ok()
+}
+
+/// Whether the keys of one owner lie before those of another.
+pub(super) fn before(one: &Uid, other: &Uid) -> bool {
+    let place = |uid: &Uid| (uid.as_str().len(), uid.as_str().to_owned());
+    place(one) < place(other)
+}
+
 /// The keys of a list.
 pub(super) struct ListKeys {
     /// Where they lie.
@@ -143,6 +177,20 @@ mod tests {
         keys.sort();
         let expected = [row_key("a", 2), row_key("a", 255), row_key("a", 256), row_key("b", 1), row_key("ab", 1)];
         assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn the_keys_of_an_owner_lie_in_a_range_of_their_own() {
+        let (from, to) = owned(Kind::Inbox, &uid("ab"));
+        for (user, inside) in [("a", false), ("aa", false), ("ab", true), ("ac", false), ("abc", false)] {
+            for seq in [1, u64::MAX] {
+                let key = row_key(user, seq);
+                assert_eq!(from <= key && key < to, inside, "{user} {seq}");
+                assert_eq!(owner_of(&key), Some(uid(user)));
+                assert!(key < owners_end(Kind::Inbox) && key >= owners_after(Kind::Inbox, None));
+            }
+        }
+        assert!(before(&uid("b"), &uid("ab")) && !before(&uid("ab"), &uid("ab")));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod committer;
 mod engine;
 mod format;
+pub mod inspect;
 mod journal;
 mod key;
 mod lock;

@@ -6,7 +6,7 @@ mod holes;
 mod limits;
 mod routes;
 mod stalled;
-mod store;
+pub mod store;
 mod tokens;
 
 use std::time::Duration;

@@ -66,7 +66,7 @@ impl Rows {
         Self { db, keyspace }
     }
 
-    fn put(&self, key: &[u8], value: &[u8]) {
+    pub fn put(&self, key: &[u8], value: &[u8]) {
         self.keyspace.insert(key, value).unwrap();
         self.db.persist(PersistMode::SyncAll).unwrap();
     }
@@ -83,7 +83,7 @@ impl Rows {
     }
 
     /// Flips one bit in the middle of a value that must be there.
-    fn damage(&self, key: &[u8]) {
+    pub fn damage(&self, key: &[u8]) {
         let mut value = self.keyspace.get(key).unwrap().expect("the row").to_vec();
         let middle = value.len() / 2;
         value[middle] ^= 1;
