@@ -43,8 +43,8 @@ use crate::{
 const BATCHES: [usize; 4] = [1, 16, 128, 1024];
 /// The batch whose CPU time is in the report.
 const CPU_BATCH: usize = 128;
-/// Times everything is measured; the median counts.
-const ROUNDS: usize = 3;
+/// Times everything is measured, and in a quick run; the median counts.
+const ROUNDS: (usize, usize) = (3, 1);
 /// Appends per second of the paced part.
 const RATE: u64 = 10_000;
 /// The paced part takes so many windows.
@@ -156,6 +156,10 @@ struct Plan {
 }
 
 impl Plan {
+    fn rounds(&self) -> usize {
+        if self.quick { ROUNDS.1 } else { ROUNDS.0 }
+    }
+
     fn carry_out(&self) -> anyhow::Result<Report> {
         let disk_sync = Latency::of(&measure::syncs(&self.dir)?);
         let syncs = children::counted_syncs(&self.dir.join("counted"))?;
@@ -180,11 +184,11 @@ impl Plan {
 
     /// The committer without actors, on what the store holds.
     fn alone(&self, load: &mut Load, batch: usize, metrics: &PrometheusHandle) -> anyhow::Result<Alone> {
-        let mut log = RawLog::make(&self.dir.join("raw"))?;
+        let mut log = RawLog::open(&self.dir.join("raw"))?;
         let cpu = || Ok::<_, anyhow::Error>(measure::used(std::process::id())?.cpu_s());
         let commits = || measure::parse(&metrics.render()).commits;
         let mut alone = Alone { batch, ..Alone::default() };
-        for _ in 0..ROUNDS {
+        for _ in 0..self.rounds() {
             let raw = log.measure(batch, self.window)?;
             let (cpu_before, commits_before) = (cpu()?, commits());
             let (store, rows) = load.measure(batch, self.window)?;
@@ -199,8 +203,8 @@ impl Plan {
     /// The same through the Appender and actors, on an empty store.
     fn through(&self, batch: usize) -> anyhow::Result<Through> {
         let mut through = Through::default();
-        for _ in 0..ROUNDS {
-            let log = RawStore::start(RawLog::make(&self.dir.join("raw"))?)?;
+        for _ in 0..self.rounds() {
+            let log = RawStore::start(RawLog::open(&self.dir.join("raw"))?)?;
             let raw = bare::measure(Arc::new(log), batch, self.window)?;
             let dir = self.dir.join("empty");
             let store = bare::measure(open(&dir)?, batch, self.window)?;

@@ -36,11 +36,14 @@ pub(super) struct RawLog {
 }
 
 impl RawLog {
-    /// Writes the whole file once, so that later syncs are of data alone.
+    /// Opens the file; if it is not there, writes the whole of it once, so that later syncs are of data alone.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(super) fn make(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        if path.try_exists()? {
+            return Ok(Self { file: File::options().write(true).open(path)?, at: 0 });
+        }
         let mut file = File::create(path)?;
         let mut left = LOG_BYTES;
         let piece = vec![1; 1024 * 1024];
