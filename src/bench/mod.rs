@@ -7,6 +7,7 @@ mod measure;
 mod pace;
 mod report;
 mod server;
+mod store;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -29,6 +30,8 @@ pub struct BenchArgs {
 pub enum What {
     /// Messages between pairs of users, every one delivered and acknowledged.
     Dm(DmArgs),
+    /// The embedded store alone, against a raw log on the same disk.
+    Store(store::StoreArgs),
 }
 
 /// `tidings bench dm`.
@@ -77,7 +80,13 @@ pub struct DmArgs {
 /// # Errors
 /// When there is no server to measure. A run whose counts do not agree prints what differs and exits with 1.
 pub fn run(args: BenchArgs, mint: Mint) -> anyhow::Result<ExitCode> {
-    let What::Dm(args) = args.what;
+    match args.what {
+        What::Dm(args) => direct_messages(args, mint),
+        What::Store(args) => store::run(args),
+    }
+}
+
+fn direct_messages(args: DmArgs, mint: Mint) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let local = tokio::task::LocalSet::new();
     let report = local.block_on(&runtime, load::run(&args, mint))?;

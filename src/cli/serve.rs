@@ -55,6 +55,9 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // A write beyond the limit of file sizes would end the process on the spot; listened to, it fails like any other and
+    // takes the way of every write error. The listening goes on when the listener is dropped.
+    let _file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

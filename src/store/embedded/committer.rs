@@ -84,6 +84,7 @@ pub(super) struct Committer {
 }
 
 struct Shared {
+    batch_writes_max: AtomicUsize,
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
     commits: AtomicU64,
@@ -95,6 +96,7 @@ impl Committer {
     pub(super) fn start(engine: &Arc<Engine>, reserve: Reserve, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let (queue, writes) = mpsc::sync_channel(WRITES_WAITING_MAX);
         let shared = Arc::new(Shared {
+            batch_writes_max: AtomicUsize::new(BATCH_WRITES_MAX),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
@@ -111,6 +113,11 @@ impl Committer {
 
     pub(super) fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    /// Puts at most so many writes into a batch from now on.
+    pub(super) fn limit_batches(&self, writes: usize) {
+        self.shared.batch_writes_max.store(writes.clamp(1, BATCH_WRITES_MAX), Ordering::Relaxed);
     }
 
     /// Batches that were committed so far.
@@ -196,7 +203,7 @@ impl Loop<'_> {
     fn run(&mut self, queue: &Receiver<Write>) {
         let mut writes = Vec::new();
         while let Ok(first) = queue.recv() {
-            let bytes = gather(first, queue, &mut writes);
+            let bytes = gather(first, queue, self.shared.batch_writes_max.load(Ordering::Relaxed), &mut writes);
             self.shared.took(writes.len(), bytes);
             metrics::gauge!("tidings_store_writes_waiting").set(self.shared.waiting.load(Ordering::Relaxed) as f64);
             match self.may_write() {
@@ -243,10 +250,10 @@ impl Loop<'_> {
 }
 
 /// Takes what waits, up to the bounds of a batch; returns its bytes.
-fn gather(first: Write, queue: &Receiver<Write>, writes: &mut Vec<Write>) -> usize {
+fn gather(first: Write, queue: &Receiver<Write>, writes_max: usize, writes: &mut Vec<Write>) -> usize {
     let mut bytes = first.bytes;
     writes.push(first);
-    while writes.len() < BATCH_WRITES_MAX && bytes < BATCH_BYTES_MAX {
+    while writes.len() < writes_max && bytes < BATCH_BYTES_MAX {
         let Ok(next) = queue.try_recv() else { break };
         bytes += next.bytes;
         writes.push(next);

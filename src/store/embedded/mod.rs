@@ -155,6 +155,12 @@ impl EmbeddedStore {
         self.committer.health()
     }
 
+    /// Puts at most so many writes into a batch from now on; more wait for the next. For measuring what a batch of a known
+    /// size costs: a server has no reason to.
+    pub fn limit_batches(&self, writes: usize) {
+        self.committer.limit_batches(writes);
+    }
+
     /// Resolves when the engine failed: no write is taken any more, and the process should end and be started again.
     pub fn fatal(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut health = self.health();
