@@ -13,7 +13,7 @@ use tidings_actors::{
     offer::{Offer, offer},
     port::{
         edge::Registry,
-        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection},
+        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection, Visit},
     },
     shard::Shard,
 };
@@ -93,6 +93,10 @@ impl Link for LocalLink {
 
     fn peer(&self, shard: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         self.to_shard(shard, message, offer)
+    }
+
+    fn sweep(&self, shard: ShardId, visit: Visit) -> Offer<Visit> {
+        self.to_shard(shard, visit, offer)
     }
 
     fn forget(&self, connection: ConnectionRef) {

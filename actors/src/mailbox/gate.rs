@@ -130,6 +130,7 @@ impl Mailbox {
     pub(super) fn need(&self, work: &Work) -> Option<Need> {
         match work {
             Work::Peer(message) => self.need_peer(&message.from).or_else(|| self.need_referred(message)),
+            Work::Sweep(_) => None,
             Work::Command(Command { op, .. }) => match op {
                 Op::Send(send) => {
                     let reply_to = send.draft.reply_to.iter().map(|reply_to| Target::Own(reply_to.seq)).collect();

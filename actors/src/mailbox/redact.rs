@@ -223,7 +223,7 @@ impl Mailbox {
             owner: self.uid.clone(),
             timeline: self.timeline_id.clone(),
             store: Arc::clone(&self.parts.store),
-            floor: self.checkpoint.floor,
+            floor: self.checkpoint.kept.floor,
             conversations: self.redactions.pending.iter().filter_map(known).collect(),
             rows: BTreeMap::new(),
             order: Vec::new(),

@@ -7,6 +7,7 @@ mod directory;
 mod greet;
 mod marks;
 mod roll;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -42,7 +43,7 @@ use crate::{
     offer::{Offer, offer},
     port::{
         clock::Clock,
-        link::{Command, ConnectionRef, Link, Op, OpId, PeerMessage, ToConnection},
+        link::{Command, ConnectionRef, Link, Op, OpId, PeerMessage, ToConnection, Visit},
         ownership::Ownership,
         store::{Reply, Store, StoreError, Unavailable},
     },
@@ -65,7 +66,7 @@ pub struct ShardParts {
     pub shards: ShardCount,
     /// To other mailboxes and to connections.
     pub link: Arc<dyn Link>,
-    /// Reads; writes go through the appender.
+    /// Reads, and removes what is old; writes go through the appender.
     pub store: Arc<dyn Store>,
     /// Epoch and stamps.
     pub ownership: Arc<dyn Ownership>,
@@ -164,6 +165,7 @@ impl Actor for Shard {
         ctx.set_mailbox_capacity(SHARD_QUEUE_MAX);
         self.read_marks(ctx, None);
         ctx.spawn(Watch);
+        self.go_on_rounds(ctx);
     }
 }
 
@@ -206,6 +208,19 @@ impl Handler<PeerMessage> for Shard {
     }
 }
 
+impl Message for Visit {
+    type Result = ();
+}
+
+impl Handler<Visit> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, visit: Visit, ctx: &mut Self::Context) {
+        let uid = visit.uid.clone();
+        self.route(&uid, Work::Sweep(visit), ctx);
+    }
+}
+
 impl Shard {
     /// Brings work to its mailbox, starting it when needed.
     fn route(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
@@ -245,7 +260,7 @@ impl Shard {
             Work::Command(command) => command,
             // Nobody is there to see it.
             Work::Peer(message) if message.is_ephemeral() && !self.is_online(uid) => return,
-            Work::Peer(_) => return self.start_mailbox(uid, vec![work]),
+            Work::Peer(_) | Work::Sweep(_) => return self.start_mailbox(uid, vec![work]),
         };
         let (from, may_be_marked) = (command.from, self.marks.may_be_marked(uid, &self.parts));
         match &command.op {

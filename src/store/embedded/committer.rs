@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 use super::{
     engine::{Batch, Engine, Scratch},
     space::Reserve,
+    sweep::Range,
 };
 
 /// Writes that may wait; more are refused as overloaded.
@@ -47,6 +48,7 @@ pub(super) enum What {
     Append(Append),
     Put(Vec<Change>),
     Redact(TimelineId, Row),
+    Sweep(Range),
 }
 
 impl What {
@@ -56,6 +58,7 @@ impl What {
             Self::Append(append) => append.rows.iter().map(|row| row.value.len()).sum::<usize>() + of(&append.with),
             Self::Put(changes) => of(changes),
             Self::Redact(_, row) => row.value.len(),
+            Self::Sweep(_) => 0,
         }
     }
 
@@ -64,6 +67,7 @@ impl What {
             Self::Append(append) => append.rows.len() + append.with.len(),
             Self::Put(changes) => changes.len(),
             Self::Redact(_, _) => 1,
+            Self::Sweep(range) => range.places(),
         }
     }
 }
@@ -266,6 +270,7 @@ fn encode(batch: &mut Batch<'_>, what: &What) -> Result<(), StoreError> {
         What::Append(append) => batch.append(append),
         What::Put(changes) => batch.change(changes),
         What::Redact(timeline, row) => batch.redact(timeline, row)?,
+        What::Sweep(range) => range.encode(batch),
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode};
 use tidings_actors::port::store::{Append, Change, Key, Row, StoreError, TimelineId, Unavailable};
-use tidings_schema::id::Epoch;
+use tidings_schema::id::{Epoch, Seq};
 
 use super::{OpenError, OpenOptions, format, key, lock::DirLock, value};
 
@@ -194,6 +194,15 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Removes a row, whether it is there or not.
+    pub(super) fn remove_row(&mut self, timeline: &TimelineId, seq: Seq) {
+        let Scratch { key, value } = &mut *self.scratch;
+        key::row(key, timeline, seq);
+        value.clear();
+        self.batch.remove(&self.engine.log, &key[..]);
+        self.count(LOG);
+    }
+
     fn row(&mut self, timeline: &TimelineId, row: &Row) {
         let Scratch { key, value } = &mut *self.scratch;
         key::row(key, timeline, row.seq);
@@ -247,7 +256,7 @@ pub(super) fn open_error(dir: &Path, error: fjall::Error) -> OpenError {
 #[cfg(test)]
 impl Engine {
     /// Stores a row as these bytes, checksum and all.
-    pub(super) fn overwrite_row(&self, timeline: &TimelineId, seq: tidings_schema::id::Seq, stored: &[u8]) {
+    pub(super) fn overwrite_row(&self, timeline: &TimelineId, seq: Seq, stored: &[u8]) {
         let mut key = Vec::new();
         key::row(&mut key, timeline, seq);
         self.log.insert(key, stored).unwrap();

@@ -1,7 +1,8 @@
 //! Keys as stored: kind u8 | length u8 | id | [length u8 | second id] | seq u64 big endian, so that rows of one timeline
 //! lie together in order, and no id is mistaken for the beginning of another.
 //!
-//! Keys that are scanned end with the id they list, without its length: byte order is then the order of the ids.
+//! Keys that are scanned end with the id they list, without its length: byte order is then the order of the ids. Heads
+//! have a length before it, so inboxes are listed with the shortest ids first.
 
 use std::ops::Bound;
 
@@ -145,12 +146,25 @@ pub(super) fn list(scan: &Scan, after: Option<&Uid>) -> ListKeys {
     match scan {
         Scan::Marks(shard) => begin_mark(&mut prefix, *shard),
         Scan::Peers(owner) => begin(&mut prefix, Kind::Peer, owner),
+        Scan::Inboxes => return inboxes(after),
     }
     let mut end = prefix.clone();
     end.push(AFTER_IDS);
     let prefix_bytes = prefix.len();
     prefix.extend_from_slice(after.map_or(&[], |uid| uid.as_str().as_bytes()));
     ListKeys { range: (Bound::Excluded(prefix), Bound::Excluded(end)), prefix_bytes }
+}
+
+/// The heads after that of a user.
+fn inboxes(after: Option<&Uid>) -> ListKeys {
+    let mut from = vec![Kind::Head as u8];
+    let end = vec![Kind::Head as u8, AFTER_IDS];
+    // The kind and the length of the id.
+    let prefix_bytes = 2;
+    if let Some(uid) = after {
+        begin(&mut from, Kind::Head, uid);
+    }
+    ListKeys { range: (Bound::Excluded(from), Bound::Excluded(end)), prefix_bytes }
 }
 
 #[cfg(test)]

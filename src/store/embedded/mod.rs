@@ -13,6 +13,7 @@ mod lock;
 mod page;
 mod reader;
 mod space;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -25,6 +26,7 @@ use tidings_actors::port::{
     ownership::Stamp,
     store::{
         Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, TimelineId, check_put,
+        check_sweep,
     },
 };
 use tidings_schema::id::{Epoch, Seq, ShardCount, Uid};
@@ -37,6 +39,7 @@ use self::{
     lock::DirLock,
     reader::Readers,
     space::{FreeSpace, Reserve},
+    sweep::Range,
 };
 
 /// What to open, and with how much memory.
@@ -208,5 +211,12 @@ impl Store for EmbeddedStore {
 
     fn redact(&self, timeline: TimelineId, row: Row, _: Stamp) -> Reply<()> {
         self.committer.write(What::Redact(timeline, row))
+    }
+
+    fn sweep(&self, timeline: TimelineId, from: Seq, below: Seq) -> Reply<()> {
+        if let Err(refused) = check_sweep(from, below) {
+            return Box::pin(std::future::ready(Err(refused)));
+        }
+        self.committer.write(What::Sweep(Range { timeline, from, below }))
     }
 }
