@@ -7,4 +7,5 @@ mod checker;
 mod crash;
 mod mutants;
 mod operations;
+mod rfc6455;
 mod server;
