@@ -237,6 +237,7 @@ impl Config {
             mailbox_idle_ms: self.limits.mailbox_idle_ms,
             cursor_flush_ms: self.limits.cursor_flush_ms,
             user_sends_per_s: self.limits.user_sends_per_s,
+            ..MailboxLimits::default()
         }
     }
 

@@ -11,13 +11,27 @@ pub struct MailboxLimits {
     pub cursor_flush_ms: u64,
     /// Messages one user may send per second, over all devices, sustained; twice that in a burst.
     pub user_sends_per_s: u32,
+    /// First messages to people one user has no conversation with, per hour; as many at once after a quiet hour. 0: no
+    /// limit. Enough for the first evening of a new user, too few for who writes to everybody.
+    pub new_peers_per_hour: u32,
+    /// A message may be recalled or edited for so long; 0: for ever.
+    pub recall_ms_max: u64,
 }
 
 impl Default for MailboxLimits {
     fn default() -> Self {
-        Self { mailbox_idle_ms: 30_000, cursor_flush_ms: 1_000, user_sends_per_s: 500 }
+        Self {
+            mailbox_idle_ms: 30_000,
+            cursor_flush_ms: 1_000,
+            user_sends_per_s: 500,
+            new_peers_per_hour: 60,
+            recall_ms_max: RECALL_MS_MAX,
+        }
     }
 }
+
+/// A day: long enough for second thoughts, short enough that a conversation can be relied on.
+pub const RECALL_MS_MAX: u64 = 24 * 3_600 * 1_000;
 
 /// Entries of one page; a request for more gets this many.
 pub const PAGE_ENTRIES_MAX: usize = 200;

@@ -26,10 +26,14 @@ pub enum ErrorCode {
     TokenExpired = 2002,
     /// No `hello` came in time.
     HelloTimeout = 2003,
+    /// The token was issued before the user or the device was signed out; the connection is closed.
+    TokenRevoked = 2004,
     /// The recipient does not exist for this sender.
     NotAllowed = 3001,
     /// The caller has blocked this user; unblock first.
     PeerBlocked = 3002,
+    /// Only the author of a message may recall or edit it.
+    NotAuthor = 3003,
     /// This message id was used before with another payload.
     MessageIdConflict = 4001,
     /// The message id was made more than 13 days ago, beyond the window of idempotency.
@@ -42,6 +46,14 @@ pub enum ErrorCode {
     NoSuchConversation = 4005,
     /// The timeline is stopped because a stored row is damaged; an operator has to look.
     Corrupt = 4006,
+    /// The conversation has more single deletions than are kept; delete everything up to a message instead.
+    TooManyDeletions = 4007,
+    /// The message was recalled: it cannot be edited or reacted to any more.
+    MessageRecalled = 4008,
+    /// The message is older than messages that may be recalled or edited.
+    TooLate = 4009,
+    /// The message has as many reactions of the caller as it may.
+    TooManyReactions = 4010,
     /// Outcome unknown: resend the same message id with `retry`.
     OutcomeUnknown = 5001,
     /// The store cannot be written now; nothing was taken.
@@ -52,6 +64,8 @@ pub enum ErrorCode {
     RateLimited = 5004,
     /// The node has as many connections as it may.
     TooManyConnections = 5005,
+    /// More first messages to new people per hour than allowed; nothing was taken.
+    NewPeersLimited = 5006,
 }
 
 /// What a client does about an error.
@@ -96,19 +110,26 @@ impl ErrorCode {
         Self::BadToken,
         Self::TokenExpired,
         Self::HelloTimeout,
+        Self::TokenRevoked,
         Self::NotAllowed,
         Self::PeerBlocked,
+        Self::NotAuthor,
         Self::MessageIdConflict,
         Self::MessageIdTooOld,
         Self::AckAboveHead,
         Self::NoSuchSeq,
         Self::NoSuchConversation,
         Self::Corrupt,
+        Self::TooManyDeletions,
+        Self::MessageRecalled,
+        Self::TooLate,
+        Self::TooManyReactions,
         Self::OutcomeUnknown,
         Self::Unavailable,
         Self::Busy,
         Self::RateLimited,
         Self::TooManyConnections,
+        Self::NewPeersLimited,
     ];
 
     /// The number on the wire.
@@ -128,13 +149,16 @@ impl ErrorCode {
     pub const fn advice(self) -> Advice {
         let (reconnect, retry) = match self {
             Self::BadFrame | Self::FrameTooLarge | Self::WrongOrder => (Reconnect::ClosedForGood, Retry::No),
-            Self::BadToken | Self::TokenExpired => (Reconnect::ClosedForGood, Retry::No),
+            Self::BadToken | Self::TokenExpired | Self::TokenRevoked => (Reconnect::ClosedForGood, Retry::No),
             Self::HelloTimeout | Self::TooManyConnections => (Reconnect::Closed, Retry::Same),
             Self::BadId | Self::BadField | Self::BodyTooLarge | Self::UnknownOp => (Reconnect::Stays, Retry::No),
-            Self::NotAllowed | Self::PeerBlocked => (Reconnect::Stays, Retry::No),
+            Self::NotAllowed | Self::PeerBlocked | Self::NotAuthor => (Reconnect::Stays, Retry::No),
             Self::MessageIdConflict | Self::MessageIdTooOld | Self::AckAboveHead => (Reconnect::Stays, Retry::No),
             Self::NoSuchSeq | Self::NoSuchConversation | Self::Corrupt => (Reconnect::Stays, Retry::No),
-            Self::OutcomeUnknown | Self::Unavailable | Self::Busy | Self::RateLimited => {
+            Self::TooManyDeletions | Self::MessageRecalled | Self::TooLate | Self::TooManyReactions => {
+                (Reconnect::Stays, Retry::No)
+            }
+            Self::OutcomeUnknown | Self::Unavailable | Self::Busy | Self::RateLimited | Self::NewPeersLimited => {
                 (Reconnect::Stays, Retry::Same)
             }
         };

@@ -3,6 +3,7 @@
 //! Values that come from outside are checked once, when they become a type of this crate; whoever holds a [`id::Uid`]
 //! holds a valid one. The generated Protobuf types live in [`wire`] (clients) and [`record`] (stores).
 
+pub mod change;
 pub mod error_code;
 pub mod id;
 pub mod json;

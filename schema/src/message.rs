@@ -7,6 +7,7 @@ use prost::encoding::{self, WireType};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
+    change::MessageName,
     error_code::ErrorCode,
     id::{IdError, LogId, MessageId, Millis, Seq, Uid},
     wire,
@@ -17,12 +18,16 @@ use crate::{
 pub struct PayloadHash([u8; 16]);
 
 impl PayloadHash {
-    /// xxh3-128 over the canonical Protobuf of (to, content, push), each with its field number in `wire::Send`.
-    fn of(to: &Uid, content: &[u8], push: &[u8]) -> Self {
+    /// xxh3-128 over the canonical Protobuf of (to, content, reply_to without its seq, push), each with its field number in
+    /// `wire::Send`.
+    fn of(to: &Uid, content: &[u8], reply_to: Option<&ReplyTo>, push: &[u8]) -> Self {
         let len = to.as_str().len() + content.len() + push.len() + 24;
         let mut canonical = BytesMut::with_capacity(len);
         put_field(2, to.as_str().as_bytes(), &mut canonical);
         put_field(3, content, &mut canonical);
+        if let Some(reply_to) = reply_to {
+            put_field(5, &reply_to.at(Seq::ZERO).encode_to_vec(), &mut canonical);
+        }
         put_field(6, push, &mut canonical);
         Self(xxh3_128(&canonical).to_be_bytes())
     }
@@ -49,12 +54,50 @@ pub struct Draft {
     pub to: Uid,
     /// Encoded `wire::Content`.
     pub content: Bytes,
+    /// The message it answers.
+    pub reply_to: Option<ReplyTo>,
     /// Encoded `wire::PushHint`; empty = none.
     pub push: Bytes,
     /// Identity of the payload.
     pub hash: PayloadHash,
     /// Whether it counts as unread for the recipient.
     pub counting: bool,
+}
+
+/// The message that another one answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// Its seq in the sender's own inbox.
+    pub seq: Seq,
+    /// Whose, and which.
+    pub name: MessageName,
+}
+
+impl ReplyTo {
+    /// Checks what a client sent.
+    ///
+    /// # Errors
+    /// [`DraftError`] names the field that is wrong.
+    fn new(from: &wire::MessageRef) -> Result<Self, DraftError> {
+        if from.seq == 0 {
+            return Err(DraftError::Missing("replyTo.seq"));
+        }
+        let author = from.author.parse().map_err(|why| DraftError::Id("replyTo.author", why))?;
+        let message_id = from.message_id.parse().map_err(|why| DraftError::Id("replyTo.messageId", why))?;
+        Ok(Self { seq: Seq::new(from.seq), name: MessageName { author, message_id } })
+    }
+
+    /// As said to somebody in whose inbox the message is at `seq` (zero: unknown).
+    #[must_use]
+    pub fn at(&self, seq: Seq) -> wire::MessageRef {
+        reference(seq, &self.name)
+    }
+}
+
+/// A reference to a message, as said to somebody in whose inbox it is at `seq` (zero: unknown).
+#[must_use]
+pub fn reference(seq: Seq, name: &MessageName) -> wire::MessageRef {
+    wire::MessageRef { seq: seq.get(), author: name.author.to_string(), message_id: name.message_id.to_string() }
 }
 
 /// Why a send is no draft.
@@ -100,10 +143,11 @@ impl Draft {
             return Err(DraftError::TooLarge(body_bytes_max));
         }
         let counting = counts_as_unread(content, send.push.as_ref());
+        let reply_to = send.reply_to.as_ref().map(ReplyTo::new).transpose()?;
         let content = Bytes::from(content.encode_to_vec());
         let push = send.push.as_ref().map_or_else(Bytes::new, |push| push.encode_to_vec().into());
-        let hash = PayloadHash::of(&to, &content, &push);
-        Ok(Self { message_id, to, content, push, hash, counting })
+        let hash = PayloadHash::of(&to, &content, reply_to.as_ref(), &push);
+        Ok(Self { message_id, to, content, reply_to, push, hash, counting })
     }
 }
 
@@ -134,16 +178,34 @@ pub struct RawMessage {
     /// Uid of the author.
     #[prost(string, tag = "3")]
     pub from: String,
-    /// Encoded `wire::Content`.
+    /// Encoded `wire::Content`; empty once recalled.
     #[prost(bytes = "bytes", tag = "4")]
     pub content: Bytes,
+    /// The message it answers.
+    #[prost(message, optional, tag = "5")]
+    pub reply_to: Option<wire::MessageRef>,
     /// Encoded `wire::PushHint`.
     #[prost(bytes = "bytes", optional, tag = "6")]
     pub push: Option<Bytes>,
+    /// Its author took it back.
+    #[prost(bool, tag = "7")]
+    pub recalled: bool,
+    /// When it was edited last; 0: never.
+    #[prost(uint64, tag = "8")]
+    pub edited_time: u64,
+    /// Encoded `wire::GivenReaction`s.
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub reactions: Vec<Bytes>,
+}
+
+/// The seq of an encoded entry of any kind; zero for none.
+#[must_use]
+pub fn entry_seq(entry: &Bytes) -> Seq {
+    Seq::new(RawEntry::decode(entry.clone()).map_or(0, |entry| entry.seq))
 }
 
 /// What the entry of a message is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MessageParts<'a> {
     /// The sender's id for it.
     pub message_id: &'a MessageId,
@@ -151,10 +213,14 @@ pub struct MessageParts<'a> {
     pub conversation: &'a Uid,
     /// The author.
     pub from: &'a Uid,
-    /// Encoded `wire::Content`.
+    /// Encoded `wire::Content`; empty when it was recalled before it got here.
     pub content: &'a Bytes,
+    /// The message it answers, as the owner of the inbox sees it.
+    pub reply_to: Option<wire::MessageRef>,
     /// Encoded `wire::PushHint`; empty = none.
     pub push: &'a Bytes,
+    /// When it was edited last, before it got here; zero = never.
+    pub edited: Millis,
 }
 
 /// Encodes the entry of a message, exactly as clients get it.
@@ -168,7 +234,12 @@ pub fn encode_message_entry(seq: Seq, time: Millis, parts: MessageParts<'_>) -> 
         conversation: conversation.freeze(),
         from: parts.from.as_str().to_owned(),
         content: parts.content.clone(),
+        reply_to: parts.reply_to,
         push: Some(parts.push.clone()).filter(|push| !push.is_empty()),
+        // A message has content as long as it was not recalled.
+        recalled: parts.content.is_empty(),
+        edited_time: parts.edited.get(),
+        reactions: Vec::new(),
     };
     RawEntry { seq: seq.get(), time: time.get(), message: Some(message) }.encode_to_vec().into()
 }
@@ -283,7 +354,7 @@ mod tests {
             to: Some(wire::Target { target: Some(wire::target::Target::Uid(to.into())) }),
             content: Some(content),
             push,
-            retry: false,
+            ..Default::default()
         }
     }
 
@@ -295,6 +366,14 @@ mod tests {
         assert_ne!(first, hash("bob", text("b"), None));
         assert_ne!(first, hash("eve", text("a"), None));
         assert_ne!(first, hash("bob", text("a"), Some(wire::PushHint { silent: true, ..Default::default() })));
+        let reply = |seq: u64, author: &str| {
+            let message_id = "0198e0c2-0000-7000-8000-000000000002".into();
+            let reply_to = Some(wire::MessageRef { seq, author: author.into(), message_id });
+            Draft::new(&wire::Send { reply_to, ..send("bob", text("a"), None) }, 1000).unwrap().hash
+        };
+        assert_ne!(first, reply(1, "bob"));
+        assert_ne!(reply(1, "eve"), reply(1, "bob"));
+        assert_eq!(reply(2, "bob"), reply(1, "bob"), "another place is not another message");
     }
 
     #[test]
@@ -319,6 +398,7 @@ mod tests {
         let (alice, bob): (Uid, Uid) = ("alice".parse().unwrap(), "bob".parse().unwrap());
         let push = wire::PushHint { title: "t".into(), ..Default::default() };
         let draft = Draft::new(&send("bob", text("hi"), Some(push.clone())), 1000).unwrap();
+        let name = MessageName { author: bob.clone(), message_id: draft.message_id };
         let raw = encode_message_entry(
             Seq::new(7),
             Millis::new(9),
@@ -327,7 +407,9 @@ mod tests {
                 conversation: &bob,
                 from: &alice,
                 content: &draft.content,
+                reply_to: Some(reference(Seq::new(5), &name)),
                 push: &draft.push,
+                edited: Millis::new(8),
             },
         );
         let message = wire::Message {
@@ -335,7 +417,10 @@ mod tests {
             conversation: Some(conversation_with(&bob)),
             from: "alice".into(),
             content: Some(text("hi")),
+            reply_to: Some(reference(Seq::new(5), &name)),
             push: Some(push),
+            edited_time: 8,
+            ..Default::default()
         };
         let entry = wire::Entry { seq: 7, time: 9, body: Some(wire::entry::Body::Message(message)) };
         assert_eq!(raw, entry.encode_to_vec());

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::{
+    change::{self, Change, MessageName, Stored},
     id::{Epoch, IdError, LogId, MessageId, Millis, Place, Seq, Uid},
     message::{PayloadHash, RawEntry},
     record::{self, RowKind},
@@ -36,6 +37,10 @@ pub struct InboxRow {
     pub with: Option<Uid>,
     /// The life of the log; row 1 only.
     pub log_id: Option<LogId>,
+    /// Messages that answer one, and changes: that message's place in its author's log.
+    pub refers: Option<Place>,
+    /// Messages: the newest row that edited it; zero = none.
+    pub edited_by: Seq,
     /// What happened.
     pub body: RowBody,
     /// The encoded `wire::Entry`, exactly as clients get it.
@@ -87,6 +92,54 @@ pub enum RowBody {
     Blocked,
     /// The owner takes messages of the peer again.
     Unblocked,
+    /// A message was recalled, edited or reacted to.
+    Change {
+        /// By whom.
+        way: Way,
+        /// The message in this inbox; zero: it is not known here.
+        target: Seq,
+        /// The message.
+        name: MessageName,
+        /// What becomes of it.
+        change: Change,
+    },
+    /// The owner deleted messages on its own side.
+    Deleted {
+        /// These.
+        seqs: Vec<Seq>,
+        /// All up to here; zero: only `seqs`.
+        upto: Seq,
+        /// The conversation leaves the list until the next message.
+        whole: bool,
+        /// `n` of the conversation at `upto`, where the read marker moves.
+        read_n: u64,
+        /// What the peer is told of the marker: the newest of its messages up to `upto`, in its log.
+        place: Option<Place>,
+        /// When the newest message shown was deleted: the one that is newest now, as its encoded entry; empty: none.
+        left: Option<Bytes>,
+    },
+    /// How the owner wants the conversation shown.
+    ConversationSet {
+        /// Above the others.
+        pinned: bool,
+        /// Its unread messages are not in the total.
+        muted: bool,
+    },
+}
+
+/// Whose row of a chain it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The owner's.
+    Out {
+        /// The row before it in the chain towards the same peer; zero = none.
+        prev_out: Seq,
+    },
+    /// The peer's.
+    In {
+        /// Place in the peer's inbox.
+        peer: Place,
+    },
 }
 
 impl RowBody {
@@ -95,7 +148,40 @@ impl RowBody {
     pub fn is_message(&self) -> bool {
         match self {
             Self::Out { .. } | Self::In { .. } => true,
-            Self::Read { .. } | Self::Receipt { .. } | Self::Blocked | Self::Unblocked => false,
+            Self::Read { .. }
+            | Self::Receipt { .. }
+            | Self::Blocked
+            | Self::Unblocked
+            | Self::Change { .. }
+            | Self::Deleted { .. }
+            | Self::ConversationSet { .. } => false,
+        }
+    }
+
+    /// For rows that the peer gets: the row before it in the chain towards that peer.
+    #[must_use]
+    pub fn prev_out(&self) -> Option<Seq> {
+        match self {
+            Self::Out { prev_out, .. } | Self::Change { way: Way::Out { prev_out }, .. } => Some(*prev_out),
+            _ => None,
+        }
+    }
+
+    /// For rows that came from the peer: the place in its log.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::In { peer, .. } | Self::Change { way: Way::In { peer }, .. } => Some(*peer),
+            _ => None,
+        }
+    }
+
+    /// For rows that move the read marker: what the peer is told of it.
+    #[must_use]
+    pub fn marker(&self) -> Option<Place> {
+        match self {
+            Self::Read { place, .. } | Self::Deleted { place, .. } => *place,
+            _ => None,
         }
     }
 
@@ -107,6 +193,10 @@ impl RowBody {
             Self::Receipt { .. } => RowKind::Receipt,
             Self::Blocked => RowKind::Blocked,
             Self::Unblocked => RowKind::Unblocked,
+            Self::Change { way: Way::Out { .. }, .. } => RowKind::ChangeOut,
+            Self::Change { way: Way::In { .. }, .. } => RowKind::ChangeIn,
+            Self::Deleted { .. } => RowKind::Deleted,
+            Self::ConversationSet { .. } => RowKind::ConversationSet,
         }
     }
 }
@@ -146,6 +236,8 @@ impl InboxRow {
             t: self.t,
             with: self.with.as_ref().map_or_else(String::new, |with| with.as_str().to_owned()),
             kind: self.body.kind().into(),
+            refers: self.refers.as_ref().map(place_to_record),
+            edited_by: self.edited_by.get(),
             entry: self.entry.clone(),
             log_id: self.log_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
             ..Default::default()
@@ -165,9 +257,22 @@ impl InboxRow {
                 stored.read_n = *read_n;
                 stored.peer = place.as_ref().map(place_to_record);
             }
-            RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked => {}
+            RowBody::Change { way: Way::Out { prev_out }, .. } => stored.prev_out = prev_out.get(),
+            RowBody::Change { way: Way::In { peer }, .. } => stored.peer = Some(place_to_record(peer)),
+            RowBody::Deleted { read_n, place, left, .. } => {
+                stored.read_n = *read_n;
+                stored.peer = place.as_ref().map(place_to_record);
+                stored.left.clone_from(left);
+            }
+            RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked | RowBody::ConversationSet { .. } => {}
         }
         stored.encode_to_vec().into()
+    }
+
+    /// What a change needs to know of this row, if it is a message.
+    #[must_use]
+    pub fn stored(&self) -> Stored {
+        Stored { entry: self.entry.clone(), edited_by: self.edited_by }
     }
 
     /// Reads the stored form of the row whose key says `seq`.
@@ -179,7 +284,14 @@ impl InboxRow {
         let kind = RowKind::try_from(stored.kind).map_err(|_| RowError::Kind)?;
         let (said, time, body) = match kind {
             RowKind::Out | RowKind::In => message_body(kind, &stored)?,
-            RowKind::Read | RowKind::Receipt | RowKind::Blocked | RowKind::Unblocked => state_body(kind, &stored)?,
+            RowKind::Read
+            | RowKind::Receipt
+            | RowKind::Blocked
+            | RowKind::Unblocked
+            | RowKind::ChangeOut
+            | RowKind::ChangeIn
+            | RowKind::Deleted
+            | RowKind::ConversationSet => state_body(kind, &stored)?,
             RowKind::Unspecified => return Err(RowError::Kind),
         };
         if said != seq {
@@ -200,6 +312,8 @@ impl InboxRow {
             t: stored.t,
             with,
             log_id: LogId::from_wire(&stored.log_id).map_err(|_| RowError::Field("log_id"))?,
+            refers: stored.refers.as_ref().map(place_from_record).transpose().map_err(|_| RowError::Field("refers"))?,
+            edited_by: Seq::new(stored.edited_by),
             body,
             entry: stored.entry,
         })
@@ -234,9 +348,30 @@ fn state_body(kind: RowKind, stored: &record::InboxRow) -> Result<(Seq, Millis, 
         },
         (RowKind::Blocked, Some(Body::Blocked(_))) => RowBody::Blocked,
         (RowKind::Unblocked, Some(Body::Unblocked(_))) => RowBody::Unblocked,
+        (RowKind::ChangeOut | RowKind::ChangeIn, Some(body)) => change_body(kind, stored, body)?,
+        (RowKind::Deleted, Some(Body::Deleted(deleted))) => RowBody::Deleted {
+            seqs: deleted.seqs.into_iter().map(Seq::new).collect(),
+            upto: Seq::new(deleted.upto),
+            whole: deleted.whole,
+            read_n: stored.read_n,
+            place: stored_place(stored)?,
+            left: stored.left.clone(),
+        },
+        (RowKind::ConversationSet, Some(Body::ConversationSet(set))) => {
+            RowBody::ConversationSet { pinned: set.pinned, muted: set.muted }
+        }
         _ => return Err(RowError::Field("entry.body")),
     };
     Ok((Seq::new(entry.seq), Millis::new(entry.time), body))
+}
+
+fn change_body(kind: RowKind, stored: &record::InboxRow, body: wire::entry::Body) -> Result<RowBody, RowError> {
+    let (target, name, change) = change::from_entry_body(body).ok_or(RowError::Field("entry.body"))?;
+    let way = match kind {
+        RowKind::ChangeOut => Way::Out { prev_out: Seq::new(stored.prev_out) },
+        _ => Way::In { peer: stored_place(stored)?.ok_or(RowError::Field("peer"))? },
+    };
+    Ok(RowBody::Change { way, target, name, change })
 }
 
 fn stored_place(stored: &record::InboxRow) -> Result<Option<Place>, RowError> {
@@ -264,9 +399,10 @@ pub fn history_row(row: &InboxRow) -> Bytes {
     let (payload_hash, peer) = match &row.body {
         RowBody::Out { hash, .. } => (Bytes::copy_from_slice(hash.as_bytes()), None),
         RowBody::In { hash, peer, .. } => (Bytes::copy_from_slice(hash.as_bytes()), Some(place_to_record(peer))),
-        RowBody::Read { .. } | RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked => (Bytes::new(), None),
+        _ => (Bytes::new(), None),
     };
-    record::HistoryRow { entry: row.entry.clone(), payload_hash, peer, n: row.n }.encode_to_vec().into()
+    let edited_by = row.edited_by.get();
+    record::HistoryRow { entry: row.entry.clone(), payload_hash, peer, n: row.n, edited_by }.encode_to_vec().into()
 }
 
 #[cfg(test)]
@@ -282,8 +418,7 @@ mod tests {
             message_id: "0198e0c2-0000-7000-8000-000000000001".into(),
             to: Some(wire::Target { target: Some(wire::target::Target::Uid("bob".into())) }),
             content: Some(text),
-            push: None,
-            retry: false,
+            ..Default::default()
         };
         Draft::new(&send, 1000).unwrap()
     }
@@ -296,7 +431,9 @@ mod tests {
             conversation: &bob,
             from: &alice,
             content: &draft.content,
+            reply_to: None,
             push: &draft.push,
+            edited: Millis::default(),
         };
         encode_message_entry(Seq::new(seq), Millis::new(77), parts)
     }
@@ -317,6 +454,8 @@ mod tests {
             t: 7,
             with: Some("bob".parse().unwrap()),
             log_id: (seq == 1).then_some(LOG),
+            refers: (seq == 2).then_some(Place { log_id: LOG, seq: Seq::new(4) }),
+            edited_by: Seq::new(seq / 2),
             body,
             entry,
         }
@@ -331,6 +470,13 @@ mod tests {
             counting: draft.counting,
         };
         row(seq, body, message_entry(seq))
+    }
+
+    fn changed(seq: u64, way: Way, change: Change) -> InboxRow {
+        let (bob, target): (Uid, Seq) = ("bob".parse().unwrap(), Seq::new(2));
+        let name = MessageName { author: bob.clone(), message_id: draft().message_id };
+        let entry = state_entry(seq, change::entry_body(&bob, target, &name, &change));
+        row(seq, RowBody::Change { way, target, name, change }, entry)
     }
 
     fn all_kinds() -> Vec<InboxRow> {
@@ -354,6 +500,41 @@ mod tests {
             row(5, receipt_body, state_entry(5, receipt)),
             row(6, RowBody::Blocked, state_entry(6, Body::Blocked(wire::Blocked { uid: "bob".into() }))),
             row(7, RowBody::Unblocked, state_entry(7, Body::Unblocked(wire::Unblocked { uid: "bob".into() }))),
+            changed(8, Way::Out { prev_out: Seq::new(1) }, Change::Recall),
+            changed(9, Way::In { peer: place }, Change::Edit { content: draft.content }),
+            changed(
+                10,
+                Way::In { peer: place },
+                Change::React { from: "bob".parse().unwrap(), reaction: "+1".into(), removed: true },
+            ),
+            row(
+                11,
+                RowBody::Deleted {
+                    seqs: vec![Seq::new(2), Seq::new(5)],
+                    upto: Seq::new(1),
+                    whole: true,
+                    read_n: 3,
+                    place: Some(place),
+                    left: Some(Bytes::new()),
+                },
+                state_entry(
+                    11,
+                    Body::Deleted(wire::Deleted {
+                        conversation: conversation.clone(),
+                        seqs: vec![2, 5],
+                        upto: 1,
+                        whole: true,
+                    }),
+                ),
+            ),
+            row(
+                12,
+                RowBody::ConversationSet { pinned: true, muted: false },
+                state_entry(
+                    12,
+                    Body::ConversationSet(wire::ConversationSet { conversation, pinned: true, muted: false }),
+                ),
+            ),
         ]
     }
 

@@ -161,6 +161,7 @@ impl Chat {
             }
             Event::Connection(state) => self.connection(state).await?,
             Event::Sent(_) | Event::Refused(_) | Event::Advanced { .. } => {}
+            Event::Changed { .. } | Event::Typing { .. } => {}
         }
         Ok(Next::GoOn)
     }

@@ -125,8 +125,7 @@ pub(super) fn peer_of(conversation: Option<&wire::Conversation>) -> Option<&str>
 pub(super) fn message_of(entry: &wire::Entry) -> Option<&wire::Message> {
     match entry.body.as_ref()? {
         wire::entry::Body::Message(message) => Some(message),
-        wire::entry::Body::Receipt(_) | wire::entry::Body::Read(_) => None,
-        wire::entry::Body::Blocked(_) | wire::entry::Body::Unblocked(_) => None,
+        _ => None,
     }
 }
 

@@ -27,7 +27,7 @@ impl GoAway {
 
     pub(super) fn because(reason: wire::GoAwayReason) -> Self {
         let reconnect_after_ms = match reason {
-            wire::GoAwayReason::Unspecified | wire::GoAwayReason::Replaced => 0,
+            wire::GoAwayReason::Unspecified | wire::GoAwayReason::Replaced | wire::GoAwayReason::SignIn => 0,
             wire::GoAwayReason::Drain | wire::GoAwayReason::Slow | wire::GoAwayReason::Dead => RECONNECT_AFTER_MS,
         };
         Self { reason, reconnect_after_ms }
@@ -40,6 +40,7 @@ impl GoAway {
             wire::GoAwayReason::Replaced => CloseReason::Replaced,
             wire::GoAwayReason::Slow => CloseReason::Slow,
             wire::GoAwayReason::Dead => CloseReason::Dead,
+            wire::GoAwayReason::SignIn => CloseReason::Unauthorized,
         }
     }
 }

@@ -4,7 +4,7 @@ use tidings_schema::wire;
 use tidings_state::heartbeat::{HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN};
 
 use super::unanswered::UNANSWERED_MAX;
-use crate::limits::PAGE_ENTRIES_MAX;
+use crate::limits::{PAGE_ENTRIES_MAX, RECALL_MS_MAX};
 
 /// Bounds of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct ConnectionLimits {
     pub hello_ms_max: u64,
     /// Entries of one page.
     pub page_entries_max: usize,
+    /// A message may be recalled or edited for so long, as `welcome` says; 0: for ever.
+    pub recall_ms_max: u64,
     /// An operation that waits longer is answered with "outcome unknown".
     pub op_deadline_ms: u64,
     /// Frames per second.
@@ -39,6 +41,7 @@ impl Default for ConnectionLimits {
             hello_bytes_max: 16 * 1024,
             hello_ms_max: 10_000,
             page_entries_max: PAGE_ENTRIES_MAX,
+            recall_ms_max: RECALL_MS_MAX,
             op_deadline_ms: 5_000,
             frames_per_s: 500,
             frames_burst: 1_000,
@@ -66,6 +69,7 @@ impl ConnectionLimits {
             ack_delay_ms_max: Self::ACK_DELAY_MS_MAX,
             unanswered_max: UNANSWERED_MAX as u64,
             page_entries_max: self.page_entries_max as u64,
+            recall_ms_max: self.recall_ms_max,
         }
     }
 

@@ -150,7 +150,17 @@ impl Connection {
             client_frame::Op::Hello(_)
             | client_frame::Op::Ping(_)
             | client_frame::Op::Send(_)
-            | client_frame::Op::Ack(_) => return Err(Refusal(ErrorCode::UnknownOp, "operation is not known".into())),
+            | client_frame::Op::Ack(_)
+            | client_frame::Op::Refresh(_)
+            | client_frame::Op::Recall(_)
+            | client_frame::Op::Edit(_)
+            | client_frame::Op::React(_)
+            | client_frame::Op::DeleteForMe(_)
+            | client_frame::Op::SetConversation(_)
+            | client_frame::Op::DeleteConversation(_)
+            | client_frame::Op::Typing(_) => {
+                return Err(Refusal(ErrorCode::UnknownOp, "operation is not known".into()));
+            }
         })
     }
 }

@@ -116,6 +116,8 @@ impl Mailbox {
             t: (self.unread_total + u64::from(counts)).saturating_sub(read),
             with: Some(peer.clone()),
             log_id: slot.log_id,
+            refers: None,
+            edited_by: Seq::ZERO,
             body,
             entry,
         }
@@ -132,7 +134,9 @@ impl Mailbox {
                     conversation: peer,
                     from: &self.uid,
                     content: &draft.content,
+                    reply_to: None,
                     push: &draft.push,
+                    edited: Millis::default(),
                 };
                 let entry = message::encode_message_entry(slot.seq, slot.time, parts);
                 (RowBody::Out { message_id, hash, prev_out, counting }, entry, slot.time)
@@ -144,7 +148,9 @@ impl Mailbox {
                     conversation: peer,
                     from: peer,
                     content: &entry.content,
+                    reply_to: None,
                     push: &entry.push,
+                    edited: Millis::default(),
                 };
                 let bytes = message::encode_message_entry(slot.seq, entry.time, parts);
                 (RowBody::In { message_id, hash, peer: *place, counting }, bytes, entry.time)

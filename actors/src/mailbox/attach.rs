@@ -79,6 +79,7 @@ impl Mailbox {
             cursor: known.cursor.get(),
             platform: known.platform.clone(),
             last_seen: known.last_seen.get(),
+            not_before: 0,
             log_id: self.log_id().map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
         };
         let key = Key::Device(self.uid.clone(), device.clone());

@@ -143,6 +143,8 @@ impl Mailbox {
             newest: self.window.newest(committed),
             devices: self.devices.list(),
             floor: self.checkpoint.floor.get(),
+            not_before: 0,
+            ids_floor: 0,
         };
         changes.push(self.checkpoint_change());
         counter!("tidings_checkpoints_total").increment(1);

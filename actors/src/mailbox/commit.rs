@@ -5,7 +5,7 @@ use actix::Context;
 use metrics::histogram;
 use tidings_schema::{
     id::{Seq, Uid},
-    row::{InboxRow, RowBody},
+    row::{InboxRow, RowBody, Way},
 };
 
 use super::{Mailbox, Phase};
@@ -79,9 +79,12 @@ enum Effect {
 
 fn note_peer(told: &mut Vec<(Uid, Effect)>, row: &InboxRow) {
     let effect = match row.body {
-        RowBody::Out { .. } | RowBody::Read { .. } => Effect::Drive,
-        RowBody::In { .. } | RowBody::Receipt { .. } => Effect::Accept,
-        RowBody::Blocked | RowBody::Unblocked => return,
+        RowBody::Out { .. }
+        | RowBody::Read { .. }
+        | RowBody::Deleted { .. }
+        | RowBody::Change { way: Way::Out { .. }, .. } => Effect::Drive,
+        RowBody::In { .. } | RowBody::Receipt { .. } | RowBody::Change { way: Way::In { .. }, .. } => Effect::Accept,
+        RowBody::Blocked | RowBody::Unblocked | RowBody::ConversationSet { .. } => return,
     };
     let Some(peer) = &row.with else { return };
     if !told.iter().any(|(known, what)| known == peer && *what == effect) {

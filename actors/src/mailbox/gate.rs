@@ -241,7 +241,7 @@ impl Mailbox {
             return Some(None);
         }
         let earlier = self.rows.newest_first().filter(|row| row.seq <= seq && row.with.as_ref() == Some(peer));
-        let place = earlier.filter_map(super::read::place_of).next();
+        let place = earlier.filter(|row| row.body.is_message()).find_map(|row| row.body.place());
         // Without a place the store is asked: the peer's newest message may be an older row.
         place.map(|place| Some(MarkerRow { n: row.n, place: Some(place) }))
     }

@@ -51,15 +51,10 @@ enum Debt {
 impl Debt {
     fn of(row: &InboxRow) -> Option<Self> {
         let (peer, seq) = (row.with.clone()?, row.seq);
-        match row.body {
-            RowBody::Out { prev_out, .. } => Some(Self::Out { peer, seq, prev_out }),
-            RowBody::Read { place: Some(place), .. } => Some(Self::Marker { peer, seq, place }),
-            RowBody::Read { place: None, .. }
-            | RowBody::In { .. }
-            | RowBody::Receipt { .. }
-            | RowBody::Blocked
-            | RowBody::Unblocked => None,
+        if let Some(prev_out) = row.body.prev_out() {
+            return Some(Self::Out { peer, seq, prev_out });
         }
+        row.body.marker().map(|place| Self::Marker { peer, seq, place })
     }
 
     fn peer(&self) -> &Uid {

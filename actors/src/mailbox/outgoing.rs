@@ -150,7 +150,7 @@ impl Mailbox {
                 // They left memory while the log was read: it has them now.
                 return mailbox.reload_chain(uid, have, ctx);
             };
-            let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && matches!(row.body, RowBody::Out { .. });
+            let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && row.body.prev_out().is_some();
             let chain: Vec<Seq> = rows.into_iter().chain(later).filter(out).map(|row| row.seq).collect();
             mailbox.peers.go_back(&uid, have, chain);
             mailbox.drive(&uid, ctx);
@@ -159,7 +159,7 @@ impl Mailbox {
 
     /// A committed read marker is told to the peer whose messages it covers.
     pub(super) fn tell_read(&mut self, row: &InboxRow) {
-        let RowBody::Read { place: Some(place), .. } = row.body else { return };
+        let Some(place) = row.body.marker() else { return };
         if let Some(uid) = row.with.as_ref().filter(|uid| **uid != self.uid) {
             self.peers.entry(uid).outbox.set_read(place, row.seq);
         }

@@ -14,7 +14,7 @@ use tidings_schema::{
     row::{InboxRow, place_from_record},
     wire,
 };
-use tidings_state::conversation::Conversation;
+use tidings_state::{conversation::Conversation, deletions::Range};
 
 use super::{Mailbox, gate::corrupt, push::decode_page};
 use crate::{
@@ -242,10 +242,17 @@ fn view(uid: &Uid, settled: &Conversation, as_of: Seq) -> wire::ConversationView
         unread: settled.unread(),
         last_read: settled.last_read.get(),
         upto: as_of.get(),
+        pinned: settled.pinned,
+        muted: settled.muted,
         blocked: settled.blocked,
+        deleted: settled.deleted.ranges().iter().map(range).collect(),
         delivered_upto: settled.got_delivered_upto.get(),
         read_upto: settled.got_read_upto.get(),
     }
+}
+
+fn range(range: &Range) -> wire::DeletedRange {
+    wire::DeletedRange { from: range.from.get(), upto: range.upto.get() }
 }
 
 fn page_limit(limit: usize) -> PageLimit {

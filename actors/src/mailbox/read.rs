@@ -3,8 +3,7 @@
 
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{Place, Seq, Uid},
-    row::{InboxRow, RowBody},
+    id::{Seq, Uid},
     wire,
 };
 
@@ -51,16 +50,4 @@ impl Mailbox {
 
 pub(super) fn ok(seq: Seq) -> wire::server_frame::Body {
     wire::server_frame::Body::Ok(wire::Ok { seq: seq.get() })
-}
-
-/// The place of an incoming message in its sender's log.
-pub(super) fn place_of(row: &InboxRow) -> Option<Place> {
-    match row.body {
-        RowBody::In { peer, .. } => Some(peer),
-        RowBody::Out { .. }
-        | RowBody::Read { .. }
-        | RowBody::Receipt { .. }
-        | RowBody::Blocked
-        | RowBody::Unblocked => None,
-    }
 }

@@ -6,10 +6,14 @@
 
 use bytes::Bytes;
 use tidings_schema::{
+    change::{Made, Stored},
     id::{IdError, Millis, Place, Seq},
+    message::entry_seq,
     record,
-    row::{InboxRow, RowBody, place_from_record, place_to_record},
+    row::{InboxRow, RowBody, Way, place_from_record, place_to_record},
 };
+
+use crate::deletions::Deletions;
 
 /// Messages of one bucket of a conversation's history.
 pub const HISTORY_BUCKET_ROWS: u64 = 10_000;
@@ -31,9 +35,9 @@ pub struct BlockSpan {
 pub struct Conversation {
     /// Last row of the log that is reflected.
     pub upto: Seq,
-    /// Encoded entry of the newest message; empty = none.
+    /// Encoded entry of the newest message that is not deleted; empty = none.
     pub last: Bytes,
-    /// Its seq; zero = none.
+    /// Seq of the newest message, deleted or not; zero = none.
     pub last_seq: Seq,
     /// Counting messages so far.
     pub n: u64,
@@ -69,6 +73,14 @@ pub struct Conversation {
     pub blocked_at: Millis,
     /// Blocks that are over, oldest first, at most [`PAST_BLOCKS_MAX`].
     pub past_blocks: Vec<BlockSpan>,
+    /// The owner wants it above the others.
+    pub pinned: bool,
+    /// Its unread messages do not count in the total.
+    pub muted: bool,
+    /// Messages the owner deleted for itself.
+    pub deleted: Deletions,
+    /// Not listed as long as this is its newest message; zero = listed.
+    pub hidden_upto: Seq,
 }
 
 /// Counters of a row.
@@ -109,15 +121,29 @@ impl Conversation {
             RowBody::In { peer, .. } => {
                 self.last_in = row.seq;
                 self.last_in_place = Some(*peer);
-                self.note_place(*peer);
+                self.took(*peer, row.time);
                 self.apply_message(row);
-                // A row has its sender's time, which never falls: nothing older comes any more.
-                self.past_blocks.retain(|block| row.time < block.until);
             }
-            RowBody::Read { upto, read_n, .. } => {
-                self.last_read = self.last_read.max(*upto);
-                self.last_read_n = self.last_read_n.max(*read_n);
+            RowBody::Change { way, .. } => {
+                match way {
+                    Way::Out { .. } => self.last_out = row.seq,
+                    Way::In { peer } => self.took(*peer, row.time),
+                }
+                self.apply_change(row);
             }
+            RowBody::Deleted { seqs, upto, whole, read_n, left, .. } => {
+                self.mark(*upto, *read_n);
+                seqs.iter().for_each(|seq| self.deleted.add(*seq));
+                self.deleted.add_upto(*upto);
+                if let Some(left) = left {
+                    self.last.clone_from(left);
+                }
+                if *whole {
+                    self.hidden_upto = *upto;
+                }
+            }
+            RowBody::ConversationSet { pinned, muted } => (self.pinned, self.muted) = (*pinned, *muted),
+            RowBody::Read { upto, read_n, .. } => self.mark(*upto, *read_n),
             RowBody::Receipt { delivered_upto, read_upto } => {
                 self.got_delivered_upto = self.got_delivered_upto.max(*delivered_upto);
                 self.got_read_upto = self.got_read_upto.max(*read_upto);
@@ -146,6 +172,35 @@ impl Conversation {
         }
     }
 
+    /// A row of the peer was taken. It has its sender's time, which never falls: nothing older comes any more.
+    fn took(&mut self, place: Place, time: Millis) {
+        self.note_place(place);
+        self.past_blocks.retain(|block| time < block.until);
+    }
+
+    fn mark(&mut self, upto: Seq, read_n: u64) {
+        self.last_read = self.last_read.max(upto);
+        self.last_read_n = self.last_read_n.max(read_n);
+    }
+
+    /// The message shown as the newest may be the one that is changed.
+    fn apply_change(&mut self, row: &InboxRow) {
+        let RowBody::Change { target, .. } = row.body else { return };
+        if target == Seq::ZERO || target != self.shown_seq() {
+            return;
+        }
+        let shown = Stored { entry: self.last.clone(), edited_by: Seq::ZERO };
+        if let Some((changed, _)) = made(row).and_then(|made| shown.changed(&made)) {
+            self.last = changed.entry;
+        }
+    }
+
+    /// Seq of the newest message that is not deleted; zero = none.
+    #[must_use]
+    pub fn shown_seq(&self) -> Seq {
+        entry_seq(&self.last)
+    }
+
     /// Rows up to `place` of the peer were taken, also without a row here (blocked). Within one log it only grows;
     /// another log replaces it, and receipts start again.
     pub fn note_place(&mut self, place: Place) {
@@ -170,9 +225,13 @@ impl Conversation {
         match body {
             RowBody::In { counting: true, .. } => Counters { n: self.n + 1, h: self.h + 1 },
             RowBody::In { counting: false, .. } | RowBody::Out { .. } => Counters { n: self.n, h: self.h + 1 },
-            RowBody::Read { .. } | RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked => {
-                Counters { n: self.n, h: 0 }
-            }
+            RowBody::Read { .. }
+            | RowBody::Receipt { .. }
+            | RowBody::Blocked
+            | RowBody::Unblocked
+            | RowBody::Change { .. }
+            | RowBody::Deleted { .. }
+            | RowBody::ConversationSet { .. } => Counters { n: self.n, h: 0 },
         }
     }
 
@@ -180,6 +239,18 @@ impl Conversation {
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.n.saturating_sub(self.last_read_n)
+    }
+
+    /// What the conversation adds to the user's unread total.
+    #[must_use]
+    pub fn unread_in_total(&self) -> u64 {
+        if self.muted { 0 } else { self.unread() }
+    }
+
+    /// Whether the list of conversations shows it.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.blocked || self.pinned || self.muted || (self.h > 0 && self.last_seq > self.hidden_upto)
     }
 
     /// What moving the marker to the message at `upto` does, with `read_n` the counter of that row and `place` the newest
@@ -260,6 +331,10 @@ impl Conversation {
             last_in_place: record.last_in_place.as_ref().map(place_from_record).transpose()?,
             blocked_at: Millis::new(record.blocked_at),
             past_blocks: record.past_blocks.iter().map(BlockSpan::from_record).collect(),
+            pinned: record.pinned,
+            muted: record.muted,
+            deleted: Deletions::from_record(&record.deleted),
+            hidden_upto: Seq::new(record.hidden_upto),
         })
     }
 
@@ -289,6 +364,10 @@ impl Conversation {
             last_in_place: self.last_in_place.as_ref().map(place_to_record),
             blocked_at: self.blocked_at.get(),
             past_blocks: self.past_blocks.iter().map(|block| block.to_record()).collect(),
+            pinned: self.pinned,
+            muted: self.muted,
+            deleted: self.deleted.to_record(),
+            hidden_upto: self.hidden_upto.get(),
         }
     }
 }
@@ -301,6 +380,13 @@ impl BlockSpan {
     fn to_record(self) -> record::BlockSpan {
         record::BlockSpan { from: self.from.get(), until: self.until.get() }
     }
+}
+
+/// The change that a row makes; `None` for other rows.
+#[must_use]
+pub fn made(row: &InboxRow) -> Option<Made> {
+    let RowBody::Change { change, .. } = &row.body else { return None };
+    Some(Made { seq: row.seq, time: row.time, change: change.clone() })
 }
 
 /// Bucket of the history row with counter `h` (from 1).

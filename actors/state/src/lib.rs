@@ -4,6 +4,7 @@
 pub mod ack_queue;
 pub mod backoff;
 pub mod conversation;
+pub mod deletions;
 pub mod deliver;
 pub mod heartbeat;
 pub mod limiter;

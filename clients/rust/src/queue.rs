@@ -321,7 +321,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut queue = FileQueue::open(home.path()).unwrap();
         for number in 1..=3 {
-            queue.note(&Change::Add(send(number))).unwrap();
+            queue.note(&Change::Add(Box::new(send(number)))).unwrap();
         }
         queue.note(&Change::Remove(id(2))).unwrap();
         queue.note(&Change::Place(place(5))).unwrap();
@@ -351,12 +351,12 @@ mod tests {
     fn a_torn_tail_is_cut_and_the_queue_goes_on_behind_it() {
         let home = tempfile::tempdir().unwrap();
         let mut queue = FileQueue::open(home.path()).unwrap();
-        queue.note(&Change::Add(send(1))).unwrap();
+        queue.note(&Change::Add(Box::new(send(1)))).unwrap();
         drop(queue);
         let path = home.path().join("queue.log");
         OpenOptions::new().append(true).open(&path).unwrap().write_all(&[40, 0, 0, 0, 1, 2]).unwrap();
         let mut queue = FileQueue::open(home.path()).unwrap();
-        queue.note(&Change::Add(send(2))).unwrap();
+        queue.note(&Change::Add(Box::new(send(2)))).unwrap();
         drop(queue);
         assert_eq!(FileQueue::open(home.path()).unwrap().load().unwrap().sends, [send(1), send(2)]);
     }
@@ -372,7 +372,7 @@ mod tests {
     fn history_is_compacted_away_and_nothing_else() {
         let home = tempfile::tempdir().unwrap();
         let mut queue = FileQueue::open(home.path()).unwrap();
-        queue.note(&Change::Add(send(1))).unwrap();
+        queue.note(&Change::Add(Box::new(send(1)))).unwrap();
         for seq in 0..20_000 {
             queue.note(&Change::Place(place(seq))).unwrap();
         }

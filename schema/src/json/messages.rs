@@ -158,12 +158,15 @@ impl Named for wire::GoAwayReason {
 // ---- envelope ----
 
 message!(ClientFrame { id "id" } oneof op: client_frame::Op {
-    Hello "hello", Ping "ping", Send "send", Ack "ack", Read "read", Sync "sync", History "history",
-    Conversations "conversations", Block "block", Unblock "unblock",
+    Hello "hello", Refresh "refresh", Ping "ping", Send "send", Recall "recall", Edit "edit", React "react", Ack "ack",
+    Read "read", Sync "sync", History "history", Conversations "conversations", Block "block", Unblock "unblock",
+    DeleteForMe "deleteForMe" | "delete_for_me", SetConversation "setConversation" | "set_conversation",
+    DeleteConversation "deleteConversation" | "delete_conversation", Typing "typing",
 });
 message!(ServerFrame { re "re" } oneof body: server_frame::Body {
     Welcome "welcome", Error "error", Pong "pong", GoAway "goAway" | "go_away", Ok "ok",
     SendAck "sendAck" | "send_ack", Entries "entries", Page "page", Conversations "conversations",
+    TypingEvent "typingEvent" | "typing_event",
 });
 
 // ---- connection ----
@@ -172,6 +175,7 @@ message!(Hello {
     token "token", device_id "deviceId", platform "platform", resume "resume", revision "revision",
 });
 message!(Resume { inbox "inbox", log_id "logId" });
+message!(Refresh { token "token" });
 message!(Welcome {
     uid "uid", device_id "deviceId", connection_id "connectionId", log_id "logId", inbox_head "inboxHead",
     unread_total "unreadTotal", server_time "serverTime", limits "limits", reset "reset",
@@ -182,6 +186,7 @@ message!(Limits {
     body_bytes_max "bodyBytesMax", frame_bytes_max "frameBytesMax", heartbeat_ms_min "heartbeatMsMin",
     heartbeat_ms_max "heartbeatMsMax", ack_entries_max "ackEntriesMax", ack_delay_ms_max "ackDelayMsMax",
     unanswered_max "unansweredMax", page_entries_max "pageEntriesMax",
+    recall_ms_max "recallMsMax",
 });
 message!(Ping { interval_ms "intervalMs" });
 message!(Pong { inbox_head "inboxHead", time "time" });
@@ -191,7 +196,18 @@ message!(Ok { seq "seq" });
 
 // ---- sending ----
 
-message!(Send { message_id "messageId", to "to", content "content", push "push", retry "retry" });
+message!(Send {
+    message_id "messageId", to "to", content "content", reply_to "replyTo", push "push", retry "retry",
+});
+message!(MessageRef { seq "seq", author "author", message_id "messageId" });
+message!(Recall { conversation "conversation", seq "seq", author "author", message_id "messageId" });
+message!(Edit {
+    conversation "conversation", seq "seq", author "author", message_id "messageId", content "content",
+});
+message!(React {
+    conversation "conversation", seq "seq", author "author", message_id "messageId", reaction "reaction",
+    removed "removed",
+});
 message!(Target {} oneof target: target::Target { Uid "uid" });
 message!(SendAck { message_id "messageId", seq "seq", time "time", duplicate "duplicate" });
 message!(PushHint { title "title", body "body", silent "silent" });
@@ -222,15 +238,29 @@ message!(Inbox {});
 message!(Entries { timeline "timeline", entries "entries", redelivery "redelivery", log_id "logId" });
 message!(Entry { seq "seq", time "time" } oneof body: entry::Body {
     Message "message", Receipt "receipt", Read "read", Blocked "blocked", Unblocked "unblocked",
+    Recalled "recalled", Edited "edited", Reaction "reaction", Deleted "deleted",
+    ConversationSet "conversationSet" | "conversation_set",
 });
 message!(Message {
-    message_id "messageId", conversation "conversation", from "from", content "content", push "push",
+    message_id "messageId", conversation "conversation", from "from", content "content",
+    reply_to "replyTo", push "push", recalled "recalled", edited_time "editedTime", reactions "reactions",
 });
+message!(GivenReaction { from "from", reaction "reaction" });
 message!(Conversation {} oneof conversation: conversation::Conversation { Uid "uid" });
 message!(Receipt { conversation "conversation", delivered_upto "deliveredUpto", read_upto "readUpto" });
 message!(ReadMarker { conversation "conversation", upto "upto" });
 message!(Blocked { uid "uid" });
 message!(Unblocked { uid "uid" });
+message!(Recalled { conversation "conversation", seq "seq", author "author", message_id "messageId" });
+message!(Edited {
+    conversation "conversation", seq "seq", author "author", message_id "messageId", content "content",
+});
+message!(Reaction {
+    conversation "conversation", seq "seq", author "author", message_id "messageId", from "from", reaction "reaction",
+    removed "removed",
+});
+message!(Deleted { conversation "conversation", seqs "seqs", upto "upto", whole "whole" });
+message!(ConversationSet { conversation "conversation", pinned "pinned", muted "muted" });
 
 // ---- reading and conversations ----
 
@@ -243,7 +273,16 @@ message!(ListConversations { after "after", limit "limit" });
 message!(Conversations { conversations "conversations", as_of "asOf", more "more" });
 message!(ConversationView {
     conversation "conversation", last "last", unread "unread", last_read "lastRead", upto "upto",
-    blocked "blocked", delivered_upto "deliveredUpto", read_upto "readUpto",
+    pinned "pinned", muted "muted", blocked "blocked", deleted "deleted", delivered_upto "deliveredUpto", read_upto "readUpto",
 });
+message!(DeletedRange { from "from", upto "upto" });
 message!(Block { uid "uid" });
 message!(Unblock { uid "uid" });
+message!(DeleteForMe { conversation "conversation", seqs "seqs", upto "upto" });
+message!(SetConversation { conversation "conversation", pinned "pinned", muted "muted" });
+message!(DeleteConversation { conversation "conversation" });
+
+// ---- presence ----
+
+message!(Typing { to "to" });
+message!(TypingEvent { conversation "conversation", from "from" });

@@ -174,7 +174,7 @@ impl Kept {
             Some(Body::Read(read)) => What::Read { peer: peer_of(read.conversation), upto: read.upto },
             Some(Body::Blocked(blocked)) => What::Blocked { peer: blocked.uid },
             Some(Body::Unblocked(unblocked)) => What::Unblocked { peer: unblocked.uid },
-            None => What::Nothing,
+            Some(_) | None => What::Nothing,
         };
         Self { time: entry.time, entry: Entry { seq: entry.seq, what } }
     }
@@ -192,7 +192,8 @@ impl Entry {
             Event::ReadMoved { seq, peer, upto } => (seq, What::Read { peer, upto: upto.get() }),
             Event::BlockMoved { seq, peer, now: BlockState::Blocked } => (seq, What::Blocked { peer }),
             Event::BlockMoved { seq, peer, now: BlockState::Unblocked } => (seq, What::Unblocked { peer }),
-            Event::Advanced { seq } => (seq, What::Nothing),
+            Event::Changed { seq, .. } | Event::Advanced { seq } => (seq, What::Nothing),
+            Event::Typing { .. } => return None,
             Event::Sent(_) | Event::Refused(_) | Event::ConversationsReset { .. } | Event::Connection(_) => {
                 return None;
             }

@@ -137,8 +137,8 @@ pub fn text_send(id: &str, to: &str, text: &str, retry: bool) -> Op {
         message_id: id.to_owned(),
         to: Some(wire::Target { target: Some(wire::target::Target::Uid(to.to_owned())) }),
         content: Some(wire::Content { kind: Some(kind) }),
-        push: None,
         retry,
+        ..Default::default()
     })
 }
 

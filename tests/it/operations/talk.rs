@@ -283,8 +283,7 @@ pub fn send_as(message_id: &str, to: &str, words: &str) -> Op {
         message_id: message_id.into(),
         to: Some(wire::Target { target: Some(wire::target::Target::Uid(to.into())) }),
         content: text(words),
-        push: None,
-        retry: false,
+        ..Default::default()
     })
 }
 

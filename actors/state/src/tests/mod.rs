@@ -59,6 +59,8 @@ fn row(slot: Slot, body: RowBody) -> InboxRow {
         t: 0,
         with: None,
         log_id: slot.log_id,
+        refers: None,
+        edited_by: Seq::ZERO,
         body,
         entry: Bytes::from(slot.seq.to_string()),
     }

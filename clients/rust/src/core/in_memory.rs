@@ -144,7 +144,7 @@ impl InMemory {
 
     fn persist(&mut self, change: Change) {
         match change {
-            Change::Add(send) => self.stored.sends.push(send),
+            Change::Add(send) => self.stored.sends.push(*send),
             Change::Remove(id) => self.stored.sends.retain(|send| send.message_id != id.to_string()),
             Change::Place(place) => self.stored.place = Some(place),
         }

@@ -138,6 +138,11 @@ pub(super) fn peer_of(entry: &wire::Entry) -> Option<&str> {
         wire::entry::Body::Message(message) => message.conversation.as_ref(),
         wire::entry::Body::Receipt(receipt) => receipt.conversation.as_ref(),
         wire::entry::Body::Read(read) => read.conversation.as_ref(),
+        wire::entry::Body::Recalled(recalled) => recalled.conversation.as_ref(),
+        wire::entry::Body::Edited(edited) => edited.conversation.as_ref(),
+        wire::entry::Body::Reaction(reaction) => reaction.conversation.as_ref(),
+        wire::entry::Body::Deleted(deleted) => deleted.conversation.as_ref(),
+        wire::entry::Body::ConversationSet(set) => set.conversation.as_ref(),
         wire::entry::Body::Blocked(blocked) => return Some(&blocked.uid),
         wire::entry::Body::Unblocked(unblocked) => return Some(&unblocked.uid),
     };

@@ -240,13 +240,14 @@ impl Core {
             message_id: id.to_string(),
             to: Some(wire::Target { target: Some(target) }),
             content: Some(draft.content),
+            reply_to: None,
             push: draft.push,
             retry: false,
         };
         if self.outgoing.contains(id) {
             return Err(SendError::Known);
         }
-        self.outputs.push_back(Output::Persist(Change::Add(send.clone())));
+        self.outputs.push_back(Output::Persist(Change::Add(Box::new(send.clone()))));
         self.outgoing.add(id, draft.to.as_str(), send);
         self.write_sends(now);
         Ok(())

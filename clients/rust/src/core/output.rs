@@ -29,7 +29,7 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A message waits for its ack.
-    Add(wire::Send),
+    Add(Box<wire::Send>),
     /// It does not wait any more.
     Remove(MessageId),
     /// The place in the inbox moved.
@@ -74,6 +74,22 @@ pub enum Event {
         /// How it stands now.
         now: BlockState,
     },
+    /// A message was recalled, edited or reacted to, or the user deleted messages or set how a conversation is shown.
+    Changed {
+        /// Place of this entry in the inbox.
+        seq: Seq,
+        /// When, ms since the Unix epoch.
+        time: u64,
+        /// The conversation's peer.
+        peer: String,
+        /// The entry's body.
+        what: Box<wire::entry::Body>,
+    },
+    /// A peer is writing to us; shown for some seconds.
+    Typing {
+        /// The peer.
+        peer: String,
+    },
     /// An entry this version does not know, or one that a conversation list contained: only the place moves.
     Advanced {
         /// Place of this entry in the inbox.
@@ -97,9 +113,9 @@ impl Event {
         match self {
             Self::Message(message) => Some(message.seq),
             Self::Receipt { seq, .. } | Self::ReadMoved { seq, .. } | Self::BlockMoved { seq, .. } => Some(*seq),
-            Self::Advanced { seq } => Some(*seq),
+            Self::Changed { seq, .. } | Self::Advanced { seq } => Some(*seq),
             Self::ConversationsReset { as_of, .. } => Some(*as_of),
-            Self::Sent(_) | Self::Refused(_) | Self::Connection(_) => None,
+            Self::Sent(_) | Self::Refused(_) | Self::Typing { .. } | Self::Connection(_) => None,
         }
     }
 }

@@ -34,6 +34,7 @@ impl Core {
             Some(Body::SendAck(ack)) => self.acked(&ack, now),
             Some(Body::Entries(entries)) => self.pushed(entries, now),
             Some(body @ (Body::Ok(_) | Body::Page(_) | Body::Conversations(_))) => self.answered(frame.re, body, now),
+            Some(Body::TypingEvent(typing)) => self.event(Event::Typing { peer: typing.from }),
             // A push of a later version.
             None => {}
         }
@@ -294,6 +295,13 @@ fn event_of(entry: wire::Entry) -> Event {
         Some(entry::Body::Read(read)) => Event::ReadMoved { seq, peer, upto: Seq::new(read.upto) },
         Some(entry::Body::Blocked(_)) => block(peer, BlockState::Blocked),
         Some(entry::Body::Unblocked(_)) => block(peer, BlockState::Unblocked),
+        Some(
+            body @ (entry::Body::Recalled(_)
+            | entry::Body::Edited(_)
+            | entry::Body::Reaction(_)
+            | entry::Body::Deleted(_)
+            | entry::Body::ConversationSet(_)),
+        ) => Event::Changed { seq, time: entry.time, peer, what: Box::new(body) },
         None => Event::Advanced { seq },
     }
 }
