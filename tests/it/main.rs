@@ -8,4 +8,5 @@ mod crash;
 mod mutants;
 mod operations;
 mod rfc6455;
+mod samples;
 mod server;

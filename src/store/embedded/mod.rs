@@ -14,7 +14,7 @@ mod reader;
 mod space;
 #[cfg(test)]
 mod tests;
-mod value;
+pub mod value;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};
 

@@ -1,8 +1,8 @@
 //! Group 7: the closing handshake, its codes and its reasons.
 
 use super::case::{
-    CLOSE, CONTINUATION, Case, Do, End, Event, Frame, Group, PING, Payload, TEXT, Weight, answered, breaks, close, close_with,
-    part, text, whole,
+    CLOSE, CONTINUATION, Case, Do, End, Event, Frame, Group, PING, Payload, TEXT, Weight, answered, breaks, close,
+    close_with, part, text, whole,
 };
 
 const LEGAL: [u16; 13] = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];
@@ -11,7 +11,8 @@ const NO_UTF8: &[u8] = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x8
 const WORDS: &str = "Hello World!";
 
 pub fn groups() -> Vec<Group> {
-    let illegal = (1..).zip(ILLEGAL).map(|(at, code)| refused(format!("7.9.{at}"), format!("a close with {code}"), close(code)));
+    let illegal =
+        (1..).zip(ILLEGAL).map(|(at, code)| refused(format!("7.9.{at}"), format!("a close with {code}"), close(code)));
     vec![
         Group { id: "7.1", title: "closing", cases: behaviour() },
         Group { id: "7.3", title: "length of close frames", cases: lengths() },
@@ -74,7 +75,19 @@ fn bad_reason() -> Case {
 
 fn legal() -> Vec<Case> {
     const CODES: [&[u16]; 13] = [
-        &[1000], &[1001], &[1002], &[1003], &[1007], &[1008], &[1009], &[1010], &[1011], &[3000], &[3999], &[4000], &[4999],
+        &[1000],
+        &[1001],
+        &[1002],
+        &[1003],
+        &[1007],
+        &[1008],
+        &[1009],
+        &[1010],
+        &[1011],
+        &[3000],
+        &[3999],
+        &[4000],
+        &[4999],
     ];
     let case = |(at, (code, echoed)): (usize, (u16, &'static [u16]))| {
         closes(format!("7.7.{}", at + 1), format!("a close with {code}"), vec![close(code)], echoed)

@@ -1,7 +1,9 @@
 //! Groups 1 and 2: messages of every form of length, pings and pongs.
 
-use super::case::{BINARY, Case, Chops, Do, Event, Frame, Group, PING, PONG, Payload, TEXT, answered, breaks, close, ping, whole};
 use super::case::End;
+use super::case::{
+    BINARY, Case, Chops, Do, Event, Frame, Group, PING, PONG, Payload, TEXT, answered, breaks, close, ping, whole,
+};
 
 /// Bytes of the payloads of 1.1 and 1.2, and the size of the writes they leave in.
 const SIZES: [(usize, Option<usize>); 8] = [
@@ -54,7 +56,12 @@ fn pings() -> Vec<Case> {
         one("2.3", "a ping with bytes that are no UTF-8", whole(PING, b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff")),
         one("2.4", "a ping of 125 bytes", largest.clone()),
         breaks("2.5", "a ping of 126 bytes", vec![Do::Write(whole(PING, Payload::filled(b"\xfe", 126)))], Vec::new()),
-        answered("2.6", "a ping of 125 bytes, byte by byte", vec![Do::Chop(largest.clone(), 1)], vec![Event::echo(&largest)]),
+        answered(
+            "2.6",
+            "a ping of 125 bytes, byte by byte",
+            vec![Do::Chop(largest.clone(), 1)],
+            vec![Event::echo(&largest)],
+        ),
         silent("2.7", "a pong nobody asked for, a close", ""),
         silent("2.8", "a pong with payload nobody asked for, a close", "unsolicited pong payload"),
         answered(

@@ -15,7 +15,7 @@ mod reserved;
 mod run;
 mod utf8;
 
-use case::{Case, Group};
+use case::Group;
 use echo::Echo;
 use peer::{Peer, Seen};
 use run::Verdict;

@@ -150,6 +150,9 @@ pub fn wrong_expectations() -> Vec<Case> {
         answered("a broken rule is fine", "", reserved(), Vec::new()),
         breaks("a message after it", "", reserved(), vec![Event::text("a")]),
         Case { end: End::Fails(&[1007]), ..breaks("another code", "", reserved(), Vec::new()) },
-        Case { end: End::Answered(&[1001]), ..answered("another answer", "", vec![Do::Write(close(1000))], Vec::new()) },
+        Case {
+            end: End::Answered(&[1001]),
+            ..answered("another answer", "", vec![Do::Write(close(1000))], Vec::new())
+        },
     ]
 }

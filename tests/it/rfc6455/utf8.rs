@@ -1,8 +1,6 @@
 //! Group 6: text that is UTF-8 and text that is not, whole, in fragments, and found out before it is complete.
 
-use super::case::{
-    CONTINUATION, Case, Do, Event, Frame, Group, TEXT, answered, no_text, part, ping, whole,
-};
+use super::case::{CONTINUATION, Case, Do, Event, Frame, Group, TEXT, answered, no_text, part, ping, whole};
 
 const KOSME: &[u8] = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5";
 const EDITED: &[u8] = b"edited";
@@ -24,11 +22,7 @@ pub fn groups() -> Vec<Group> {
 
 fn empty() -> Vec<Case> {
     let three = |middle: &str| {
-        vec![
-            Do::Write(part(TEXT, "")),
-            Do::Write(part(CONTINUATION, middle)),
-            Do::Write(whole(CONTINUATION, "")),
-        ]
+        vec![Do::Write(part(TEXT, "")), Do::Write(part(CONTINUATION, middle)), Do::Write(whole(CONTINUATION, ""))]
     };
     let middle = "middle frame payload";
     vec![
@@ -48,7 +42,12 @@ fn fragmented() -> Vec<Case> {
         answered("6.2.1", "text with letters of two bytes", vec![Do::Write(message.clone())], echo()),
         answered("6.2.2", "the same in two fragments, cut between letters", two, echo()),
         answered("6.2.3", "the same in fragments of one byte", vec![Do::Fragments(message, 1)], echo()),
-        answered("6.2.4", "Greek in fragments of one byte", vec![Do::Fragments(kosme.clone(), 1)], vec![Event::echo(&kosme)]),
+        answered(
+            "6.2.4",
+            "Greek in fragments of one byte",
+            vec![Do::Fragments(kosme.clone(), 1)],
+            vec![Event::echo(&kosme)],
+        ),
     ]
 }
 
@@ -124,11 +123,25 @@ const TITLES: [(&str, &str); 19] = [
 fn sequences() -> Vec<Vec<Vec<u8>>> {
     let of = |all: &[&[u8]]| all.iter().map(|bytes| bytes.to_vec()).collect::<Vec<_>>();
     let lacking: [&[u8]; 10] = [
-        b"\xc0", b"\xe0\x80", b"\xf0\x80\x80", b"\xf8\x80\x80\x80", b"\xfc\x80\x80\x80\x80", b"\xdf", b"\xef\xbf",
-        b"\xf7\xbf\xbf", b"\xfb\xbf\xbf\xbf", b"\xfd\xbf\xbf\xbf\xbf",
+        b"\xc0",
+        b"\xe0\x80",
+        b"\xf0\x80\x80",
+        b"\xf8\x80\x80\x80",
+        b"\xfc\x80\x80\x80\x80",
+        b"\xdf",
+        b"\xef\xbf",
+        b"\xf7\xbf\xbf",
+        b"\xfb\xbf\xbf\xbf",
+        b"\xfd\xbf\xbf\xbf\xbf",
     ];
     vec![
-        of(&[b"hello\x24world", b"hello\xc2\xa2world", b"hello\xe2\x82\xacworld", b"hello\xf0\xa4\xad\xa2world", KOSME]),
+        of(&[
+            b"hello\x24world",
+            b"hello\xc2\xa2world",
+            b"hello\xe2\x82\xacworld",
+            b"hello\xf0\xa4\xad\xa2world",
+            KOSME,
+        ]),
         (1..=KOSME.len()).map(|end| KOSME[..end].to_vec()).collect(),
         of(&[b"\x00", b"\xc2\x80", b"\xe0\xa0\x80", b"\xf0\x90\x80\x80"]),
         of(&[b"\xf8\x88\x80\x80\x80", b"\xfc\x84\x80\x80\x80\x80"]),
@@ -151,7 +164,13 @@ fn sequences() -> Vec<Vec<Vec<u8>>> {
 }
 
 const SURROGATES: [&[u8]; 7] = [
-    b"\xed\xa0\x80", b"\xed\xad\xbf", b"\xed\xae\x80", b"\xed\xaf\xbf", b"\xed\xb0\x80", b"\xed\xbe\x80", b"\xed\xbf\xbf",
+    b"\xed\xa0\x80",
+    b"\xed\xad\xbf",
+    b"\xed\xae\x80",
+    b"\xed\xaf\xbf",
+    b"\xed\xb0\x80",
+    b"\xed\xbe\x80",
+    b"\xed\xbf\xbf",
 ];
 
 const PAIRS: [(&[u8; 3], &[u8; 3]); 8] = [
