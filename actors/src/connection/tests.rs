@@ -227,8 +227,7 @@ fn send_text(to: &str, n: u64, text: &str) -> client_frame::Op {
         message_id: message_id(n).to_string(),
         to: Some(wire::Target { target: Some(wire::target::Target::Uid(to.into())) }),
         content: Some(wire::Content { kind: Some(wire::content::Kind::Text(wire::Text { text: text.into() })) }),
-        push: None,
-        retry: false,
+        ..Default::default()
     })
 }
 

@@ -12,7 +12,7 @@ fn gist(entry: &wire::Entry) -> Option<(u64, String)> {
         entry::Body::Read(marker) => format!("read {}", marker.upto),
         entry::Body::Blocked(blocked) => format!("blocked {}", blocked.uid),
         entry::Body::Unblocked(unblocked) => format!("unblocked {}", unblocked.uid),
-        entry::Body::Receipt(_) => return None,
+        _ => return None,
     };
     Some((entry.seq, said))
 }

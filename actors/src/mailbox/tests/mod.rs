@@ -189,8 +189,7 @@ impl Bench {
             message_id: message_id.to_string(),
             to: Some(wire::Target { target: Some(wire::target::Target::Uid(to.into())) }),
             content: Some(wire::Content { kind: Some(kind) }),
-            push: None,
-            retry: false,
+            ..Default::default()
         };
         let draft = Draft::new(&send, 1_000).unwrap();
         self.ask(from, connection, op_id, Op::Send(SendOp { draft, retry: false, after }));
