@@ -1,7 +1,7 @@
 //! What strangers send before and below frames: handshakes, WebSocket frames, tokens; and what operators write: settings.
 
 use actix_codec::Decoder as _;
-use actix_http::h1;
+use actix_http::{ServiceConfig, h1};
 use bytes::BytesMut;
 use tidings::{
     auth::JwtTokens,
@@ -174,7 +174,11 @@ fn stream(input: &[u8]) -> Answer {
 /// An answer is one HTTP response and nothing behind it.
 fn request(input: &[u8]) -> Answer {
     let mut bytes = BytesMut::from(input);
-    let request = match bounded(8 * input.len() + 2_000, || h1::Codec::default().decode(&mut bytes)) {
+    thread_local! {
+        static HTTP: ServiceConfig = ServiceConfig::default();
+    }
+    let mut codec = h1::Codec::new(HTTP.with(Clone::clone));
+    let request = match bounded(8 * input.len() + 200, || codec.decode(&mut bytes)) {
         Ok(Some(h1::Message::Item(request))) => request,
         Ok(_) => return refused("not complete"),
         Err(why) => return refused(why),

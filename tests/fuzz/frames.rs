@@ -72,7 +72,7 @@ pub fn targets() -> Vec<Target> {
             from_protobuf(input, json::decode_server, json::encode_server)
         }),
         protobuf("send", 60_000, sends, send),
-        Target { name: "ids", cases: 60_000, born: Vec::new, words: &[], check: ids },
+        Target { name: "ids", cases: 60_000, born: id_texts, words: &[b"-", b"@", b"urn:uuid:", b"{"], check: ids },
     ]
 }
 
@@ -191,6 +191,14 @@ fn send(input: &[u8]) -> Answer {
         "a retry is the same message"
     );
     Answer::Read(format!("counting {}", draft.counting))
+}
+
+fn id_texts() -> Vec<Vec<u8>> {
+    let texts =
+        ["alice", "@system", "a.b_c:d@e-9", "0198e0c2-0000-7000-8000-000000000001", "0198E0C200007000800000000000001F"];
+    let mut inputs: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    inputs.extend([vec![7; 16], vec![0; 16], vec![b'x'; 64]]);
+    inputs
 }
 
 /// An id that is taken says itself.

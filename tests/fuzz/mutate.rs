@@ -33,7 +33,9 @@ const PIECES: &[&[u8]] = &[
 /// One input of the corpus, changed.
 pub fn mutated(chance: &mut Chance, corpus: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
     let mut input = chance.pick(corpus).clone();
-    for _ in 0..chance.between(1, CHANGES_MAX + 1) {
+    // Few changes are more likely than many: they get further.
+    let most = chance.between(2, CHANGES_MAX + 2);
+    for _ in 0..chance.between(1, most) {
         change(chance, &mut input, corpus, words);
     }
     input.truncate(INPUT_BYTES_MAX);

@@ -33,12 +33,13 @@ pub fn targets() -> Vec<Target> {
     ]
 }
 
-/// A row of every kind, around an entry of every kind.
+/// Wrong rows among the inputs that are changed: one of so many.
+const WRONG_ROWS: usize = 20;
+
+/// Rows of every kind around entries of every kind: those that fit, and some that do not.
 fn rows() -> Vec<Vec<u8>> {
-    let mut entry = samples::descriptor("tidings.v1.Entry");
-    let entries = samples::variants(&entry, 6);
-    entry = samples::descriptor("tidings.record.v1.InboxRow");
-    let kinds = entry.get_field_by_name("kind").unwrap();
+    let entries = samples::variants(&samples::descriptor("tidings.v1.Entry"), 6);
+    let kinds = samples::descriptor("tidings.record.v1.InboxRow").get_field_by_name("kind").unwrap();
     let prost_reflect::Kind::Enum(kinds) = kinds.kind() else { panic!("kind is an enum") };
     let numbers: Vec<i32> = kinds.values().map(|kind| kind.number()).collect();
     let of = |message: &prost_reflect::DynamicMessage, kind: i32| {
@@ -60,7 +61,10 @@ fn rows() -> Vec<Vec<u8>> {
         }
         .encode_to_vec()
     };
-    entries.iter().flat_map(|entry| numbers.iter().map(move |&kind| of(entry, kind))).collect()
+    let all: Vec<Vec<u8>> = entries.iter().flat_map(|entry| numbers.iter().map(move |&kind| of(entry, kind))).collect();
+    let fits = |stored: &Vec<u8>| InboxRow::decode(SEQ, Bytes::copy_from_slice(stored)).is_ok();
+    let (right, wrong): (Vec<_>, Vec<_>) = all.into_iter().partition(fits);
+    right.into_iter().chain(wrong.into_iter().step_by(WRONG_ROWS)).collect()
 }
 
 /// A row is what its stored form says: it is written as it was read.

@@ -10,7 +10,7 @@ use stats_alloc::Region;
 use crate::{ALLOCATOR, chance::Chance, corpus, mutate};
 
 /// A decoder may allocate so much for any input, and so much for each byte of it.
-const MEMORY_BYTES: usize = 16 * 1024;
+const MEMORY_BYTES: usize = 1024;
 const MEMORY_PER_BYTE: usize = 96;
 
 /// What a decoder made of an input.

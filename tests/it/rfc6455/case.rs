@@ -1,5 +1,8 @@
 //! What a case is: what the peer writes, what must come back, and who ends the connection how.
 
+/// The group of cases that are not of the list.
+pub const OWN: &str = "own";
+
 /// Cases of one heading of the list.
 #[derive(Clone)]
 pub struct Group {

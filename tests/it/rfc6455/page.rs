@@ -4,6 +4,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use super::{
     Group,
+    case::OWN,
     run::{Row, Verdict},
 };
 
@@ -73,9 +74,9 @@ pub fn write(groups: &[Group], rows: &[(&str, Row)]) -> String {
 
 fn counts(page: &mut String, groups: &[Group], rows: &[(&str, Row)]) {
     page.push_str("| group | what | cases | ok | informational | failed | not run |\n|---|---|---|---|---|---|---|\n");
-    let mut total = [0; 3];
+    let mut total = [0_usize; 3];
     for group in groups {
-        let mut of = [0; 3];
+        let mut of = [0_usize; 3];
         for (_, row) in rows.iter().filter(|(id, _)| *id == group.id) {
             of[match row.verdict {
                 Verdict::Ok(_) => 0,
@@ -86,16 +87,17 @@ fn counts(page: &mut String, groups: &[Group], rows: &[(&str, Row)]) {
         let [ok, informational, failed] = of;
         let cases = group.cases.len();
         let _ = writeln!(page, "| {} | {} | {cases} | {ok} | {informational} | {failed} | 0 |", group.id, group.title);
-        total = std::array::from_fn(|at| total[at] + of[at]);
+        if group.id != OWN {
+            total = std::array::from_fn(|at| total[at] + of[at]);
+        }
     }
     for (id, title) in NOT_RUN {
         let _ = writeln!(page, "| {id} | {title} | {NOT_RUN_CASES} | 0 | 0 | 0 | {NOT_RUN_CASES} |");
     }
     let [ok, informational, failed] = total;
     let not_run = NOT_RUN.len() * NOT_RUN_CASES;
-    let all = rows.len() + not_run;
-    let _ = writeln!(page, "| all | | {all} | {ok} | {informational} | {failed} | {not_run} |");
-    page.push_str("\nOne row, 6.4.3 (right), is not of the list: it proves that 6.4.3 does not fail too early.\n");
+    let all = total.iter().sum::<usize>() + not_run;
+    let _ = writeln!(page, "| all of the list | | {all} | {ok} | {informational} | {failed} | {not_run} |");
 }
 
 fn not_run(page: &mut String) {

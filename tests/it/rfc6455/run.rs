@@ -1,8 +1,9 @@
 //! Runs a case and judges what came.
 
+use std::net::SocketAddr;
+
 use super::{
-    case::{Case, Do, End, Event, TEXT, Weight, answered, breaks, close, text},
-    echo::Echo,
+    case::{Case, Do, End, Event, Group, TEXT, Weight, answered, breaks, close, text},
     peer::{Peer, Seen},
 };
 
@@ -21,8 +22,17 @@ pub enum Verdict {
     Failed(String),
 }
 
-pub async fn run(echo: &Echo, case: &Case) -> Row {
-    let mut run = Run { peer: Peer::connect(echo.address()).await, events: Vec::new(), over: None };
+/// The rows of a group, with its id.
+pub async fn run_all(echo: SocketAddr, group: Group) -> Vec<(&'static str, Row)> {
+    let mut rows = Vec::new();
+    for case in &group.cases {
+        rows.push((group.id, run(echo, case).await));
+    }
+    rows
+}
+
+pub async fn run(echo: SocketAddr, case: &Case) -> Row {
+    let mut run = Run { peer: Peer::connect(echo).await, events: Vec::new(), over: None };
     for step in &case.script {
         run.step(step).await;
     }
@@ -108,6 +118,7 @@ impl Run {
         let code = match self.over.take() {
             Some(Seen::Close(None)) if codes.is_empty() => "no code".to_owned(),
             Some(Seen::Close(Some(code))) if codes.contains(&code) => code.to_string(),
+            Some(Seen::Broken(why)) => return Err(format!("{why} instead of a close with {codes:?}")),
             other => return Err(format!("{other:?} instead of a close with {codes:?}")),
         };
         // The server is the one who ends the stream.
