@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Inputs of one target that are kept at most, and bytes of each.
-const INPUTS_MAX: usize = 64;
+const INPUTS_MAX: usize = 24;
 const INPUT_BYTES_MAX: usize = 512;
 
 fn folder(target: &str) -> PathBuf {
