@@ -45,6 +45,12 @@ impl Place {
         self.path[0].json_name()
     }
 
+    /// What the fields of the operation are called.
+    fn fields(&self) -> Vec<String> {
+        let Kind::Message(operation) = self.path[0].kind() else { return Vec::new() };
+        operation.fields().map(|field| field.json_name().to_owned()).collect()
+    }
+
     /// The frame as JSON with this text as the field's value.
     fn json(&self, id: u64, text: &str) -> String {
         const MARK: &str = "@here@";
@@ -355,12 +361,12 @@ async fn answer_all(server: &Server, place: &Place, form: Form, uid: &str) -> us
             Outcome::Silent => false,
             Outcome::Answered(body) => {
                 if let Body::Error(error) = *body {
-                    judge(&error, &what);
+                    judge(&error, place, &what);
                 }
                 place.operation() == "hello"
             }
             Outcome::Closed(error, code) => {
-                judge(&error, &what);
+                judge(&error, place, &what);
                 assert!(matches!(code, 1002 | 1007 | 4004), "{what}: closed with {code}");
                 true
             }
@@ -379,10 +385,13 @@ fn ping(form: Form, id: u64) -> Written {
     }
 }
 
-/// An error is known, is not the server's, and says what it is about.
-fn judge(error: &wire::Error, what: &str) {
+/// An error is known, is not the server's, and says which field of the operation it is about.
+fn judge(error: &wire::Error, place: &Place, what: &str) {
     let code = ErrorCode::from_number(error.code).expect("a known code");
     assert!(error.code < 5_000, "{what}: {code:?} {}", error.text);
+    if matches!(code, ErrorCode::BadId | ErrorCode::BadField) {
+        assert!(place.fields().iter().any(|field| error.text.contains(field)), "{what}: {}", error.text);
+    }
     assert!(!error.text.is_empty() && error.text.len() < 500, "{what}: {}", error.text);
     assert!(!error.text.chars().any(char::is_control), "{what}: {:?}", error.text);
     assert!(!error.text.contains("xxxxxxxx"), "{what}: a value is repeated: {}", error.text);
