@@ -9,4 +9,6 @@ mod config;
 mod crash;
 mod mutants;
 mod operations;
+mod rfc6455;
+mod samples;
 mod server;

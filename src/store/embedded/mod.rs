@@ -16,7 +16,7 @@ mod space;
 mod sweep;
 #[cfg(test)]
 mod tests;
-mod value;
+pub mod value;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};
 
