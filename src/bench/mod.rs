@@ -1,7 +1,10 @@
-//! `tidings bench dm`: drives a server in a process of its own over the public protocol, with the client of the SDK, and
-//! reports what a message costs. Every message is numbered; a run in which one is lost, doubled, misplaced or not
-//! acknowledged by the recipient's device fails, however fast it was.
+//! `tidings bench`: drives a server in a process of its own over the public protocol and reports what it costs.
+//!
+//! `dm` talks with the client of the SDK and reports what a message costs. Every message is numbered; a run in which one
+//! is lost, doubled, misplaced or not acknowledged by the recipient's device fails, however fast it was. [`idle`] reports
+//! what users cost who keep quiet.
 
+mod idle;
 mod load;
 mod measure;
 mod pace;
@@ -29,6 +32,8 @@ pub struct BenchArgs {
 pub enum What {
     /// Messages between pairs of users, every one delivered and acknowledged.
     Dm(DmArgs),
+    /// Memory and CPU of users who were active and went quiet.
+    Idle(idle::IdleArgs),
 }
 
 /// `tidings bench dm`.
@@ -77,14 +82,19 @@ pub struct DmArgs {
 /// # Errors
 /// When there is no server to measure. A run whose counts do not agree prints what differs and exits with 1.
 pub fn run(args: BenchArgs, mint: Mint) -> anyhow::Result<ExitCode> {
-    let What::Dm(args) = args.what;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let local = tokio::task::LocalSet::new();
-    let report = local.block_on(&runtime, load::run(&args, mint))?;
-    if args.json {
-        println!("{}", report.json()?);
-    } else {
-        print!("{}", report.table());
-    }
-    Ok(if report.is_exact() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let right = match args.what {
+        What::Dm(args) => {
+            let report = local.block_on(&runtime, load::run(&args, mint))?;
+            print!("{}", if args.json { report.json()? + "\n" } else { report.table() });
+            report.is_exact()
+        }
+        What::Idle(args) => {
+            let report = local.block_on(&runtime, idle::run(&args, mint))?;
+            print!("{}", if args.json { report.json()? + "\n" } else { report.table() });
+            report.is_quiet()
+        }
+    };
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,10 +4,11 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
+use tracing::warn;
 
 use crate::{
     config::Config,
-    telemetry,
+    open_files, telemetry,
     wiring::{self, EXIT_IO, Ended, Mode},
 };
 
@@ -44,6 +45,10 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         config.listen.address = listen;
     }
     let mode = if args.dev { Mode::Dev } else { Mode::Keyed };
+    let (files, connections) = (open_files::raise(), config.census_limits().connections_max);
+    if files < connections as u64 {
+        warn!(files, connections, "fewer open files are allowed than connections (ulimit -Hn)");
+    }
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;

@@ -28,7 +28,21 @@ pub(super) struct Engine {
     _lock: DirLock,
 }
 
+/// Bytes the engine holds in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    /// Rows that are no table file yet.
+    pub(super) memtables: u64,
+    /// Blocks of table files.
+    pub(super) cache: u64,
+}
+
 impl Engine {
+    /// What is in memory now.
+    pub(super) fn memory(&self) -> Memory {
+        Memory { memtables: self.db.write_buffer_size(), cache: self.db.cache_size() }
+    }
+
     /// Opens or makes the engine's files and begins a new epoch.
     pub(super) fn open(options: &OpenOptions, lock: DirLock) -> Result<(Self, Epoch), OpenError> {
         let failed = |error| open_error(&options.dir, error);
