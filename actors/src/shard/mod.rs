@@ -6,6 +6,7 @@
 mod directory;
 mod greet;
 mod marks;
+mod registrations;
 mod roll;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,8 @@ use tracing::{error, warn};
 
 use self::directory::Route;
 pub use self::{
-    directory::{Directory, Registration},
+    directory::Directory,
+    registrations::Registration,
     roll::{Roll, Standing},
 };
 use crate::{
