@@ -16,6 +16,10 @@ const MIB: u64 = 1024 * 1024;
 /// Bytes of all journals before the engine writes out what holds the oldest; also bounds the replay at a start.
 const JOURNALS_BYTES_MAX: u64 = 192 * MIB;
 
+/// Threads that flush and compact. One of them leaves compactions to the others and asks again and again, without a
+/// pause, while one waits: with two, as long as every compaction takes. Two others take what waits at once.
+const WORKERS: usize = 3;
+
 /// The open engine. The lock is given free after the engine is closed.
 pub(super) struct Engine {
     log: Keyspace,
@@ -49,6 +53,7 @@ impl Engine {
         let db = Database::builder(options.dir.join(DATA_DIR))
             .cache_size(options.cache_mb.saturating_mul(MIB))
             .max_journaling_size(JOURNALS_BYTES_MAX)
+            .worker_threads(WORKERS)
             .open()
             .map_err(failed)?;
         let meta = db.keyspace("meta", KeyspaceCreateOptions::default).map_err(failed)?;
