@@ -18,6 +18,7 @@ bench: tools
 	./target/release/tidings bench dm --data-in target
 	./target/release/tidings bench dm --data-in target --rate 2000 --seconds 60
 	./target/release/tidings bench store --data-in target
+	./target/release/tidings bench idle --data-in target
 
 lint: tools
 	cargo fmt --all --check

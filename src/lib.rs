@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod doctor;
 pub mod link;
+pub mod open_files;
 pub mod ownership;
 pub mod store;
 pub mod telemetry;

@@ -151,10 +151,14 @@ pub fn start(
     let edge = listener::serve(&edge_config(config), parts, routes)
         .map_err(|source| StartError::Listen { addr: listen, source })?;
     let admin_listen = config.admin_address();
-    let farewell = edge.farewell.clone();
+    // The page must not keep the store open when the server ends.
+    let (farewell, measured) = (edge.farewell.clone(), Arc::downgrade(&store));
     let measure = move || {
         // Sets its gauge.
         let _bytes = farewell.queued_bytes();
+        if let Some(store) = measured.upgrade() {
+            store.measure();
+        }
     };
     let state = tell_doctor(readiness.subscribe(), roll);
     let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone(), measure, state)

@@ -162,16 +162,27 @@ impl Written {
     }
 }
 
+/// What the server at `url` has stored so far.
+///
+/// # Errors
+/// When its metrics cannot be fetched; the text says from where.
+pub(super) async fn written(url: String) -> anyhow::Result<Written> {
+    Ok(parse(&metrics(url).await?))
+}
+
 /// Fetches the metrics page at `url`.
 ///
 /// # Errors
 /// When it cannot be fetched; the text says from where.
-pub(super) async fn written(url: String) -> anyhow::Result<Written> {
-    let fetched = tokio::task::spawn_blocking(move || {
-        let page = fetch(&url).with_context(|| format!("no metrics from {url}"))?;
-        anyhow::Ok(parse(&page))
-    });
+pub(super) async fn metrics(url: String) -> anyhow::Result<String> {
+    let fetched = tokio::task::spawn_blocking(move || fetch(&url).with_context(|| format!("no metrics from {url}")));
     fetched.await?
+}
+
+/// The value of a metric without labels on a page; 0 when it stands nowhere, as nothing has been counted then.
+pub(super) fn value(page: &str, name: &str) -> f64 {
+    let mut values = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    values.next().unwrap_or_default()
 }
 
 fn fetch(url: &str) -> anyhow::Result<String> {
@@ -238,6 +249,8 @@ mod tests {
         assert_eq!(before.commits, 3);
         let after = parse(&page.replace(" 4\n", " 10\n"));
         assert_eq!(after.since(&before).kinds["log"], Stored { rows: 6, bytes: 0 });
+        assert_eq!(value(page, "tidings_store_commit_seconds_count"), 3.0);
+        assert_eq!(value(page, "tidings_store_commit_seconds"), 0.0);
     }
 
     #[cfg(target_os = "linux")]

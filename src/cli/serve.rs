@@ -4,11 +4,11 @@ use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::settings::SettingsArgs;
 use crate::{
-    telemetry,
+    open_files, telemetry,
     wiring::{self, EXIT_IO, Ended, Mode},
 };
 
@@ -34,6 +34,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         info!(file = %file.display(), "settings read");
     }
     let mode = if dev { Mode::Dev } else { Mode::Keyed };
+    let (files, connections) = (open_files::raise(), config.census_limits().connections_max);
+    if files < connections as u64 {
+        warn!(files, connections, "fewer open files are allowed than connections (ulimit -Hn)");
+    }
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;

@@ -32,6 +32,8 @@ pub use self::{
 /// The port clients are served on unless told otherwise; the admin listener takes the next one.
 pub const DEFAULT_PORT: u16 = 7400;
 
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
 const MIB: u64 = 1024 * 1024;
 /// What may wait for clients when nobody set it and the memory is not known.
 const OUT_BYTES_UNKNOWN: u64 = 1024 * MIB;
@@ -67,24 +69,29 @@ impl Config {
             frames_per_s: self.limits.connection_frames_per_s,
             frames_burst: self.limits.connection_frames_per_s.saturating_mul(2),
             op_deadline_ms: self.limits.op_deadline_ms,
+            recall_ms_max: self.recall_ms_max(),
             ..ConnectionLimits::default()
+        }
+    }
+
+    /// How long a message may be recalled or edited.
+    fn recall_ms_max(&self) -> u64 {
+        match self.limits.recall_s {
+            0 => self.store.inbox_days.saturating_mul(DAY_MS),
+            set => set.saturating_mul(1_000),
         }
     }
 
     /// Bounds of mailboxes.
     #[must_use]
     pub fn mailbox_limits(&self) -> MailboxLimits {
-        let recall_s = match self.limits.recall_s {
-            0 => self.store.inbox_days.saturating_mul(86_400),
-            set => set,
-        };
         MailboxLimits {
             mailbox_idle_ms: self.limits.mailbox_idle_ms,
             cursor_flush_ms: self.limits.cursor_flush_ms,
             user_sends_per_s: self.limits.user_sends_per_s,
             new_peers_per_hour: self.limits.new_peers_per_hour,
-            recall_ms_max: recall_s.saturating_mul(1_000),
-            inbox_days: self.store.inbox_days,
+            recall_ms_max: self.recall_ms_max(),
+            inbox_ms: self.store.inbox_days.saturating_mul(DAY_MS),
         }
     }
 

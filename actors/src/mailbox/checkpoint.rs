@@ -297,6 +297,7 @@ impl Mailbox {
         let mut directory = self.parts.directory.borrow_mut();
         for (connection, online) in &self.devices.online {
             directory.remember(&self.uid, *connection, online.queue.sent(), online.queue.acked());
+            self.parts.link.forget(*connection);
         }
         directory.stopped(&self.uid);
         drop(directory);

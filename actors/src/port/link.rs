@@ -392,6 +392,6 @@ pub trait Link: Send + Sync + 'static {
     /// To a connection.
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>>;
 
-    /// This thread tells that connection nothing more.
+    /// This thread tells that connection nothing more, or not for a while: what is kept to reach it may go.
     fn forget(&self, connection: ConnectionRef);
 }

@@ -6,6 +6,7 @@
 mod directory;
 mod greet;
 mod marks;
+mod registrations;
 mod roll;
 mod sweep;
 #[cfg(test)]
@@ -33,7 +34,8 @@ use tracing::{error, warn};
 
 use self::directory::Route;
 pub use self::{
-    directory::{Directory, Registration},
+    directory::Directory,
+    registrations::Registration,
     roll::{Roll, Standing},
 };
 use crate::{

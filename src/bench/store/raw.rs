@@ -177,4 +177,8 @@ impl Store for RawStore {
     fn redact(&self, _: TimelineId, _: Row, _: Stamp) -> Reply<()> {
         nothing_to_read()
     }
+
+    fn sweep(&self, _: TimelineId, _: Seq, _: Seq) -> Reply<()> {
+        nothing_to_read()
+    }
 }

@@ -16,6 +16,10 @@ const MIB: u64 = 1024 * 1024;
 /// Bytes of all journals before the engine writes out what holds the oldest; also bounds the replay at a start.
 const JOURNALS_BYTES_MAX: u64 = 192 * MIB;
 
+/// Threads that flush and compact. One of them leaves compactions to the others and asks again and again, without a
+/// pause, while one waits: with two, as long as every compaction takes. Two others take what waits at once.
+const WORKERS: usize = 3;
+
 /// The open engine. The lock is given free after the engine is closed.
 pub(super) struct Engine {
     log: Keyspace,
@@ -28,13 +32,28 @@ pub(super) struct Engine {
     _lock: DirLock,
 }
 
+/// Bytes the engine holds in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    /// Rows that are no table file yet.
+    pub(super) memtables: u64,
+    /// Blocks of table files.
+    pub(super) cache: u64,
+}
+
 impl Engine {
+    /// What is in memory now.
+    pub(super) fn memory(&self) -> Memory {
+        Memory { memtables: self.db.write_buffer_size(), cache: self.db.cache_size() }
+    }
+
     /// Opens or makes the engine's files and begins a new epoch.
     pub(super) fn open(options: &OpenOptions, lock: DirLock) -> Result<(Self, Epoch), OpenError> {
         let failed = |error| open_error(&options.dir, error);
         let db = Database::builder(options.dir.join(DATA_DIR))
             .cache_size(options.cache_mb.saturating_mul(MIB))
             .max_journaling_size(JOURNALS_BYTES_MAX)
+            .worker_threads(WORKERS)
             .open()
             .map_err(failed)?;
         let meta = db.keyspace("meta", KeyspaceCreateOptions::default).map_err(failed)?;

@@ -107,10 +107,9 @@ pub enum OpenError {
 ///
 /// Dropping it commits what waits, stops its threads and gives the directory free.
 pub struct EmbeddedStore {
-    // Their threads hold the engine; it closes with the last of them.
+    // Their threads hold the engine too; it closes when they have ended.
     committer: Committer,
     readers: Readers,
-    #[cfg(test)]
     engine: Arc<Engine>,
     torn: Option<TornTail>,
 }
@@ -136,20 +135,21 @@ impl EmbeddedStore {
         let reserve = Reserve::new(options.disk_reserve_mb, free);
         let committer = Committer::start(&engine, reserve, options.clock).map_err(not_usable)?;
         tracing::info!(epoch = epoch.get(), "store opened");
-        let store = Self {
-            committer,
-            readers,
-            #[cfg(test)]
-            engine,
-            torn,
-        };
-        Ok((Arc::new(store), epoch))
+        Ok((Arc::new(Self { committer, readers, engine, torn }), epoch))
     }
 
     /// What was cut off the journal at the start: the last batch had not been written in full when the power went.
     #[must_use]
     pub fn torn_tail(&self) -> Option<TornTail> {
         self.torn
+    }
+
+    /// Sets the gauges of what the engine holds in memory.
+    pub fn measure(&self) {
+        let memory = self.engine.memory();
+        // Exact in an f64 up to 8 PiB.
+        metrics::gauge!("tidings_store_memtable_bytes").set(memory.memtables as f64);
+        metrics::gauge!("tidings_store_cache_bytes").set(memory.cache as f64);
     }
 
     /// Whether writes are taken; changes are seen by the receiver.
