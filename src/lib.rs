@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod drain;
 pub mod link;
 pub mod ownership;
 pub mod store;

@@ -3,6 +3,7 @@
 pub mod chat;
 mod editor;
 pub mod identity;
+mod revoke;
 mod screen;
 pub mod send;
 pub mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Make a token; it is the last line printed.
     Token(TokenArgs),
+    /// Sign a user, or one device, out everywhere: tokens issued before now are refused.
+    Revoke(revoke::RevokeArgs),
     /// Send one message; when this succeeds the message is durable.
     Send(SendArgs),
     /// Chat in the terminal.
@@ -54,6 +57,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Serve(args) => return serve::run(args),
         Command::Token(args) => token::run(&args)?,
+        Command::Revoke(args) => revoke::run(&args)?,
         Command::Bench(args) => return bench::run(args, token::mint()),
         Command::Send(args) => client_runtime()?.block_on(send::run(args, token::mint()))?,
         Command::Chat(args) => client_runtime()?.block_on(chat::run(args, token::mint()))?,

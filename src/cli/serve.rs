@@ -4,9 +4,11 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
+use tokio::sync::watch;
 
 use crate::{
     config::Config,
+    drain::Stop,
     telemetry,
     wiring::{self, EXIT_IO, Ended, Mode},
 };
@@ -47,14 +49,14 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
-        let asked = stop_signal().context("signals cannot be listened to")?;
+        let stop = stop_signals().context("signals cannot be listened to")?;
         let (started, screen) = (running.started(), screen(running.addr, running.admin_addr, &dir, mode));
         actix_rt::spawn(async move {
             started.await;
             // Nobody has to be there to read it.
             let _written = writeln!(std::io::stdout(), "{screen}");
         });
-        running.serve(asked).await.context("a listener failed")
+        running.serve(stop).await.context("a listener failed")
     })?;
     Ok(match ended {
         Ended::Asked => ExitCode::SUCCESS,
@@ -62,15 +64,23 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+/// The first signal asks the server to let its clients go, the second to end at once.
+fn stop_signals() -> std::io::Result<watch::Receiver<Stop>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (ask, asked) = watch::channel(Stop::No);
+    actix_rt::spawn(async move {
+        for stop in [Stop::Drain, Stop::Now] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            ask.send_replace(stop);
         }
-    })
+        // Kept until the end: whoever waits for more waits for ever.
+        ask.closed().await;
+    });
+    Ok(asked)
 }
 
 /// What a new user needs to know, on one screen; also the start page.

@@ -81,6 +81,10 @@ impl Roster {
         seats.values().filter(|seat| seat.pulse.due() <= now).map(|seat| seat.connection.clone()).collect()
     }
 
+    pub(super) fn everyone(&self) -> Vec<Addr<Connection>> {
+        self.seats.borrow().values().map(|seat| seat.connection.clone()).collect()
+    }
+
     pub(super) fn all(&self) -> Vec<(u64, Addr<Connection>)> {
         self.seats.borrow().iter().map(|(&number, seat)| (number, seat.connection.clone())).collect()
     }

@@ -6,6 +6,7 @@
 mod directory;
 mod greet;
 mod marks;
+mod retire;
 mod roll;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use tracing::{error, warn};
 use self::directory::Route;
 pub use self::{
     directory::{Directory, Registration},
+    retire::Retire,
     roll::{Roll, Standing},
 };
 use crate::{
@@ -86,7 +88,7 @@ impl ShardParts {
             Offer::Taken => Told::Yes,
             Offer::Full(mut parts) => {
                 counter!("tidings_connection_queue_full_total").increment(1);
-                parts.retain(|part| matches!(part, ToConnection::Close(_)));
+                parts.retain(|part| matches!(part, ToConnection::Close(_) | ToConnection::SignOut(_)));
                 Told::No(parts)
             }
             Offer::Closed(_) => Told::Gone,
@@ -264,6 +266,7 @@ impl Shard {
             | Op::Conversations(..)
             | Op::Block(_)
             | Op::Unblock(_)
+            | Op::Revoke(_)
             | Op::Change(_)
             | Op::Delete(_)
             | Op::SetConversation { .. }
@@ -302,6 +305,7 @@ impl Shard {
             }
         }
         self.start_marked();
+        self.report_empty();
     }
 
     fn start_later(&mut self, uid: Uid, ctx: &mut Context<Self>) {

@@ -2,13 +2,18 @@
 //! that only note what they are told.
 
 mod changes;
+mod clock;
 mod devices;
 mod life;
 mod panics;
+mod revoke;
 mod sync;
 
 use std::{
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -46,14 +51,18 @@ const LONG: Duration = Duration::from_secs(60);
 /// Long enough for every tick and repetition, shorter than any deadline of an op.
 const A_WHILE: Duration = Duration::from_secs(2);
 
-struct TestClock(Instant);
+/// Wall time may be set; uptime follows the runtime's paused time.
+struct TestClock {
+    started: Instant,
+    wall_at_start: AtomicU64,
+}
 
 impl Clock for TestClock {
     fn now(&self) -> Millis {
-        self.uptime().plus(1_700_000_000_000)
+        self.uptime().plus(self.wall_at_start.load(Relaxed))
     }
     fn uptime(&self) -> Millis {
-        Millis::new(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+        Millis::new(u64::try_from(self.started.elapsed().as_millis()).unwrap())
     }
 }
 
@@ -105,6 +114,8 @@ enum Told {
     Pushed(Vec<u64>),
     PushedAgain(Vec<u64>),
     Closed(wire::GoAwayReason),
+    SignedOut(Millis),
+    Done(OpId),
     Other,
 }
 
@@ -123,6 +134,8 @@ impl Told {
             ToConnection::Push(push) => Self::Pushed(seqs(&entries_of(&push.frame))),
             ToConnection::Again(frame) => Self::PushedAgain(seqs(&entries_of(&frame))),
             ToConnection::Close(reason) => Self::Closed(reason),
+            ToConnection::SignOut(before) => Self::SignedOut(before),
+            ToConnection::Answer(op_id, Body::Ok(_)) => Self::Done(op_id),
             ToConnection::Answer(..) | ToConnection::HeadMoved(_) | ToConnection::Event(_) => Self::Other,
         }
     }
@@ -138,6 +151,7 @@ fn entries_of(frame: &EntryFrame) -> Vec<wire::Entry> {
 struct Bench {
     link: Arc<TestLink>,
     told: mpsc::Receiver<(u64, ToConnection)>,
+    clock: Arc<TestClock>,
 }
 
 impl Bench {
@@ -151,13 +165,14 @@ impl Bench {
     fn again(store: Arc<dyn Store>) -> Self {
         let (tell, told) = mpsc::channel(TOLD_MAX);
         let link = Arc::new(TestLink { shard: OnceLock::new(), told: tell, said: Mutex::default() });
-        let clock = Arc::new(TestClock(tokio::time::Instant::now()));
+        let wall_at_start = AtomicU64::new(1_700_000_000_000);
+        let clock = Arc::new(TestClock { started: tokio::time::Instant::now(), wall_at_start });
         let shards = ShardCount::new(1).unwrap();
         let limits = MailboxLimits::default();
         let port: Arc<dyn Link> = link.clone();
-        let shard = Shard::new(ShardId::new(0), shards, port, store, Arc::new(Owner), clock, limits).start();
+        let shard = Shard::new(ShardId::new(0), shards, port, store, Arc::new(Owner), clock.clone(), limits).start();
         assert!(link.shard.set(shard).is_ok());
-        Self { link, told }
+        Self { link, told, clock }
     }
 
     fn ask(&self, uid: &str, connection: u64, op_id: OpId, op: Op) {
@@ -168,7 +183,12 @@ impl Bench {
 
     fn attach(&self, uid: &str, connection: u64) {
         let resume = Some(ResumePoint { inbox: Seq::ZERO, log_id: None });
-        let attach = Attach { device: format!("d{connection}").parse().unwrap(), platform: String::new(), resume };
+        let attach = Attach {
+            device: format!("d{connection}").parse().unwrap(),
+            platform: String::new(),
+            issued: Millis::default(),
+            resume,
+        };
         self.ask(uid, connection, 1, Op::Attach(attach));
     }
 
