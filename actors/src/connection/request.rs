@@ -91,7 +91,7 @@ impl Connection {
         let now = self.parts.clock.uptime();
         let (to, message_id) = (draft.to.clone(), draft.message_id);
         if let Rate::Over(wait_ms) = rate {
-            self.order.refused(&to, message_id, now);
+            self.order.refused_here(&to, message_id, now);
             return self.error_later(op_id, ErrorCode::RateLimited, "too many frames", wait_ms);
         }
         let after = match self.order.admit(&to, message_id, &self.unanswered, now) {
@@ -106,7 +106,7 @@ impl Connection {
     }
 
     fn send_not_taken(&mut self, op_id: OpId, to: &Uid, message_id: MessageId) {
-        self.order.refused(to, message_id, self.parts.clock.uptime());
+        self.order.refused_here(to, message_id, self.parts.clock.uptime());
         self.error(op_id, ErrorCode::Busy, "mailbox is busy");
     }
 
