@@ -5,20 +5,16 @@ use std::collections::BTreeMap;
 use tidings_schema::{
     error_code::ErrorCode,
     id::{LogId, MessageId, Millis, Seq},
-    wire::{self, client_frame::Op, entry, server_frame::Body},
+    wire::{self, client_frame::Op, server_frame::Body},
 };
 
 use super::{
-    Asked, BlockState, Change, ConnectionState, Core, Event, Message, Output, PULL_AGAIN_MS, Phase, Refused,
-    RequestError, Sent, StopReason,
-    inbox::{Turn, peer_of},
-    output::may_retry,
+    Change, ConnectionState, Core, Event, Output, PULL_AGAIN_MS, Phase, Refused, RequestError, Sent, StopReason,
+    ask::Asked, output::may_retry,
 };
 
 /// Close code: a newer connection of this device took over.
 pub(super) const CLOSE_REPLACED: u16 = 4001;
-/// Pulls in a row that bring nothing although the head is higher; then a new connection lets the server decide.
-const FRUITLESS_PULLS_MAX: u32 = 3;
 
 impl Core {
     /// A frame arrived.
@@ -105,14 +101,6 @@ impl Core {
             self.in_log(Sent { message_id, seq: Seq::new(ack.seq), time: ack.time });
         }
         self.write_sends(now);
-    }
-
-    /// The server keeps it. Told once, whether an ack or the entry itself says so first.
-    fn in_log(&mut self, sent: Sent) {
-        if self.outgoing.done(sent.message_id).is_some() {
-            self.outputs.push_back(Output::Persist(Change::Remove(sent.message_id)));
-            self.event(Event::Sent(sent));
-        }
     }
 
     fn refused(&mut self, re: u64, error: wire::Error, now: Millis) {
@@ -207,102 +195,6 @@ impl Core {
         self.outputs.push_back(Output::Persist(Change::Place(self.inbox.place())));
         self.live(unread_total, now);
         self.pull(now);
-    }
-
-    fn pushed(&mut self, entries: wire::Entries, now: Millis) {
-        if !matches!(self.phase, Phase::Live) || !self.same_log(&entries.log_id, now) {
-            return;
-        }
-        if self.take_entries(entries.entries) == Turn::Gap {
-            self.pull(now);
-        }
-        self.write_sends(now);
-    }
-
-    fn pulled(&mut self, page: wire::Page, now: Millis) {
-        if !self.same_log(&page.log_id, now) {
-            return;
-        }
-        let before = self.inbox.received;
-        let _ = self.take_entries(page.entries);
-        let behind = self.inbox.received < Seq::new(page.head);
-        if self.inbox.received > before {
-            self.fruitless_pulls = 0;
-            if page.more || behind {
-                self.pull(now);
-            }
-        } else if behind {
-            self.fruitless_pulls += 1;
-            self.pull_at = Some(now.plus(PULL_AGAIN_MS));
-        }
-        if self.fruitless_pulls >= FRUITLESS_PULLS_MAX {
-            self.give_up(now);
-        }
-        self.write_sends(now);
-    }
-
-    /// Seq 1 names the log it begins. Another one than ours: a new `hello` gets us a reset.
-    fn same_log(&mut self, named: &[u8], now: Millis) -> bool {
-        let named = LogId::from_wire(named).ok().flatten();
-        let Some(named) = named else { return true };
-        let same = *self.inbox.log_id.get_or_insert(named) == named;
-        if !same {
-            self.give_up(now);
-        }
-        same
-    }
-
-    /// Applies what is next and drops what is known; [`Turn::Gap`] when something between is missing.
-    fn take_entries(&mut self, entries: Vec<wire::Entry>) -> Turn {
-        for entry in entries {
-            match self.inbox.turn(Seq::new(entry.seq)) {
-                Turn::Old => {}
-                Turn::Next => self.take_entry(entry),
-                Turn::Gap => return Turn::Gap,
-            }
-        }
-        Turn::Next
-    }
-
-    fn take_entry(&mut self, entry: wire::Entry) {
-        let seq = Seq::new(entry.seq);
-        let fresh = self.inbox.take(&entry);
-        if let Some(entry::Body::Message(message)) = &entry.body
-            && message.from == self.uid
-            && let Ok(message_id) = message.message_id.parse::<MessageId>()
-        {
-            self.in_log(Sent { message_id, seq, time: entry.time });
-        }
-        let event = if fresh { event_of(entry) } else { Event::Advanced { seq } };
-        self.event(event);
-    }
-}
-
-fn event_of(entry: wire::Entry) -> Event {
-    let seq = Seq::new(entry.seq);
-    let Some(peer) = peer_of(&entry).map(str::to_owned) else { return Event::Advanced { seq } };
-    let block = |peer, now| Event::BlockMoved { seq, peer, now };
-    match entry.body {
-        Some(entry::Body::Message(message)) => {
-            Event::Message(Box::new(Message { seq, time: entry.time, peer, message }))
-        }
-        Some(entry::Body::Receipt(receipt)) => Event::Receipt {
-            seq,
-            peer,
-            delivered_upto: Seq::new(receipt.delivered_upto),
-            read_upto: Seq::new(receipt.read_upto),
-        },
-        Some(entry::Body::Read(read)) => Event::ReadMoved { seq, peer, upto: Seq::new(read.upto) },
-        Some(entry::Body::Blocked(_)) => block(peer, BlockState::Blocked),
-        Some(entry::Body::Unblocked(_)) => block(peer, BlockState::Unblocked),
-        Some(
-            body @ (entry::Body::Recalled(_)
-            | entry::Body::Edited(_)
-            | entry::Body::Reaction(_)
-            | entry::Body::Deleted(_)
-            | entry::Body::ConversationSet(_)),
-        ) => Event::Changed { seq, time: entry.time, peer, what: Box::new(body) },
-        None => Event::Advanced { seq },
     }
 }
 
