@@ -14,7 +14,7 @@ pub mod raw;
 mod token;
 
 pub use self::{
-    client::{Client, ClientError, Outcome, Sending},
+    client::{Client, ClientError, Outcome, Sending, Settings},
     config::{Acks, Config, Encoding},
     events::Events,
     token::{TokenError, TokenSource},

@@ -2,6 +2,7 @@
 //!
 //! [`FileQueue`] is an append-only log with checksums. A message is on the disk before it leaves; a torn tail (the
 //! process or the machine died while writing) is cut off at the next start; a damaged middle ends the log there too.
+//! What a message said is gone from the file when the message is recalled or edited, and at the latest at the next start.
 
 use std::{
     collections::BTreeMap,
@@ -109,6 +110,8 @@ pub struct FileQueue {
     file: File,
     bytes: u64,
     unsynced: Unsynced,
+    /// What is not kept any more must not stand in the file either.
+    scrub: bool,
     kept: Stored,
     _lock: File,
 }
@@ -145,7 +148,10 @@ impl FileQueue {
         }
         file.sync_all().map_err(io(&path))?;
         sync_directory(directory).map_err(io(directory))?;
-        Ok(Self { path, file, bytes: whole as u64, unsynced: Unsynced::Nothing, kept, _lock: lock })
+        let (bytes, unsynced) = (whole as u64, Unsynced::Nothing);
+        let mut queue = Self { path, file, bytes, unsynced, scrub: false, kept, _lock: lock };
+        queue.rewrite(&queue.needed())?;
+        Ok(queue)
     }
 
     fn error(&self, source: std::io::Error) -> QueueError {
@@ -157,6 +163,12 @@ impl FileQueue {
         if self.bytes < COMPACT_ABOVE_BYTES {
             return Ok(());
         }
+        let log = self.needed();
+        if self.bytes < COMPACT_FACTOR * log.len() as u64 { Ok(()) } else { self.rewrite(&log) }
+    }
+
+    /// The shortest log that says what is kept.
+    fn needed(&self) -> Vec<u8> {
         let mut log = Vec::new();
         for send in &self.kept.sends {
             put(&record_of_send(send), &mut log);
@@ -164,10 +176,15 @@ impl FileQueue {
         if let Some(place) = &self.kept.place {
             put(&record_of_place(place), &mut log);
         }
-        if self.bytes < COMPACT_FACTOR * log.len() as u64 {
+        log
+    }
+
+    /// Puts `log` in place of the file, unless that is what it is.
+    fn rewrite(&mut self, log: &[u8]) -> Result<(), QueueError> {
+        if self.bytes == log.len() as u64 {
             return Ok(());
         }
-        self.replace(&log).map_err(|source| self.error(source))
+        self.replace(log).map_err(|source| self.error(source))
     }
 
     fn replace(&mut self, log: &[u8]) -> std::io::Result<()> {
@@ -196,6 +213,10 @@ impl DurableQueue for FileQueue {
             Change::Add(send) => record_of_send(send),
             Change::Remove(id) => Record { remove: Bytes::copy_from_slice(id.as_bytes()), ..Record::default() },
             Change::Place(place) => record_of_place(place),
+            Change::Scrub => {
+                self.scrub = true;
+                return Ok(());
+            }
         };
         let mut log = Vec::with_capacity(record.encoded_len() + HEAD_BYTES);
         put(&record, &mut log);
@@ -206,13 +227,16 @@ impl DurableQueue for FileQueue {
             Change::Remove(_) | Change::Place(_) if self.unsynced == Unsynced::Nothing => {
                 self.unsynced = Unsynced::Harmless;
             }
-            Change::Remove(_) | Change::Place(_) => {}
+            Change::Remove(_) | Change::Place(_) | Change::Scrub => {}
         }
         apply(&mut self.kept, record);
         self.compact()
     }
 
     fn sync(&mut self) -> Result<(), QueueError> {
+        if std::mem::take(&mut self.scrub) {
+            self.rewrite(&self.needed())?;
+        }
         match self.unsynced {
             Unsynced::Nothing | Unsynced::Harmless => Ok(()),
             Unsynced::Messages => {
@@ -366,6 +390,33 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let _first = FileQueue::open(home.path()).unwrap();
         assert!(matches!(FileQueue::open(home.path()), Err(QueueError::InUse(_))));
+    }
+
+    #[test]
+    fn what_a_message_said_is_gone_from_the_disk_once_it_is_taken_back_and_at_every_start() {
+        let home = tempfile::tempdir().unwrap();
+        let holds = |words: &[u8]| {
+            let log = std::fs::read(home.path().join("queue.log")).unwrap();
+            log.windows(words.len()).any(|part| part == words)
+        };
+        let with_words = |number| wire::Send { content: Some(crate::core::plain_text("regret")), ..send(number) };
+        let mut queue = FileQueue::open(home.path()).unwrap();
+        for round in [1, 3] {
+            queue.note(&Change::Add(Box::new(with_words(round)))).unwrap();
+            queue.note(&Change::Add(Box::new(send(round + 1)))).unwrap();
+            queue.note(&Change::Remove(id(round))).unwrap();
+            queue.sync().unwrap();
+            assert!(holds(b"regret"));
+            if round == 1 {
+                queue.note(&Change::Scrub).unwrap();
+                queue.sync().unwrap();
+            } else {
+                drop(queue);
+                queue = FileQueue::open(home.path()).unwrap();
+            }
+            assert!(!holds(b"regret"), "round {round}");
+        }
+        assert_eq!(queue.load().unwrap().sends, [send(2), send(4)]);
     }
 
     #[test]

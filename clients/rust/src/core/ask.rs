@@ -5,7 +5,7 @@ use tidings_schema::{
     wire::{self, client_frame::Op},
 };
 
-use super::{Core, Output, Phase, RequestError, conversation_with, named_or};
+use super::{Core, Output, Phase, RequestError, changes::changed_by, conversation_with, named_or};
 
 /// An answer of the app's request that takes longer is not waited for.
 pub const REQUEST_WITHIN_MS: u64 = 10_000;
@@ -31,11 +31,16 @@ pub(super) struct Marker {
 }
 
 impl Core {
-    /// Asks the server something; the answer comes as [`Output::Answer`] with the returned number.
+    /// Any operation that is answered; the answer comes as [`Output::Answer`] with the returned number. What changes
+    /// messages or conversations waits for a connection, and is repeated until the server says what came of it; what
+    /// asks for something is asked once, and only while connected.
     ///
     /// # Errors
     /// [`RequestError::Disconnected`] and [`RequestError::TooMany`]; nothing was asked.
     pub fn request(&mut self, op: Op, now: Millis) -> Result<u64, RequestError> {
+        if let Some(peer) = changed_by(&op) {
+            return self.change(peer, op, now);
+        }
         if !matches!(self.phase, Phase::Live) {
             return Err(RequestError::Disconnected);
         }

@@ -2,7 +2,7 @@
 
 use tidings_schema::{id::Uid, wire};
 
-use super::Place;
+use super::{MessageRef, Place};
 
 /// Who this client is.
 #[derive(Clone, Debug)]
@@ -31,15 +31,28 @@ pub struct Draft {
     pub content: wire::Content,
     /// What a notification should show.
     pub push: Option<wire::PushHint>,
+    /// The message it answers.
+    pub reply_to: Option<MessageRef>,
 }
 
 impl Draft {
     /// A plain text.
     #[must_use]
     pub fn text(to: Uid, text: impl Into<String>) -> Self {
-        let kind = wire::content::Kind::Text(wire::Text { text: text.into() });
-        Self { to, content: wire::Content { kind: Some(kind) }, push: None }
+        Self { to, content: plain_text(text), push: None, reply_to: None }
     }
+
+    /// The same, as an answer to a message of that conversation.
+    #[must_use]
+    pub fn replying_to(self, message: MessageRef) -> Self {
+        Self { reply_to: Some(message), ..self }
+    }
+}
+
+/// Content that is nothing but text.
+#[must_use]
+pub fn plain_text(text: impl Into<String>) -> wire::Content {
+    wire::Content { kind: Some(wire::content::Kind::Text(wire::Text { text: text.into() })) }
 }
 
 /// Why a message was not taken; nothing is kept of it.

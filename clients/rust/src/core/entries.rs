@@ -5,10 +5,7 @@ use tidings_schema::{
     wire::{self, entry},
 };
 
-use super::{
-    BlockState, Change, Core, Event, Message, Output, PULL_AGAIN_MS, Phase, Sent,
-    inbox::{Turn, peer_of},
-};
+use super::{Change, Core, Event, Output, PULL_AGAIN_MS, Phase, Sent, inbox::Turn};
 
 /// Pulls in a row that bring nothing although the head is higher; then a new connection lets the server decide.
 const FRUITLESS_PULLS_MAX: u32 = 3;
@@ -78,7 +75,10 @@ impl Core {
         {
             self.in_log(Sent { message_id, seq, time: entry.time });
         }
-        let event = if fresh { event_of(entry) } else { Event::Advanced { seq } };
+        if takes_back(&entry, &self.uid) {
+            self.outputs.push_back(Output::Persist(Change::Scrub));
+        }
+        let event = if fresh { Event::of_entry(entry) } else { Event::Advanced { seq } };
         self.event(event);
     }
 
@@ -91,30 +91,11 @@ impl Core {
     }
 }
 
-fn event_of(entry: wire::Entry) -> Event {
-    let seq = Seq::new(entry.seq);
-    let Some(peer) = peer_of(&entry).map(str::to_owned) else { return Event::Advanced { seq } };
-    let block = |peer, now| Event::BlockMoved { seq, peer, now };
-    match entry.body {
-        Some(entry::Body::Message(message)) => {
-            Event::Message(Box::new(Message { seq, time: entry.time, peer, message }))
-        }
-        Some(entry::Body::Receipt(receipt)) => Event::Receipt {
-            seq,
-            peer,
-            delivered_upto: Seq::new(receipt.delivered_upto),
-            read_upto: Seq::new(receipt.read_upto),
-        },
-        Some(entry::Body::Read(read)) => Event::ReadMoved { seq, peer, upto: Seq::new(read.upto) },
-        Some(entry::Body::Blocked(_)) => block(peer, BlockState::Blocked),
-        Some(entry::Body::Unblocked(_)) => block(peer, BlockState::Unblocked),
-        Some(
-            body @ (entry::Body::Recalled(_)
-            | entry::Body::Edited(_)
-            | entry::Body::Reaction(_)
-            | entry::Body::Deleted(_)
-            | entry::Body::ConversationSet(_)),
-        ) => Event::Changed { seq, time: entry.time, peer, what: Box::new(body) },
-        None => Event::Advanced { seq },
+/// Whether the entry says that what `me` wrote is not to be read any more.
+fn takes_back(entry: &wire::Entry, me: &str) -> bool {
+    match &entry.body {
+        Some(entry::Body::Recalled(recalled)) => recalled.author == me,
+        Some(entry::Body::Edited(edited)) => edited.author == me,
+        Some(_) | None => false,
     }
 }

@@ -70,6 +70,9 @@ impl Core {
             return;
         }
         self.forget_connection();
+        for request in self.changes.give_up() {
+            self.answer(request, Err(RequestError::Disconnected));
+        }
         self.phase = Phase::Stopped;
         self.outputs.push_back(Output::Disconnect);
         self.event(Event::Connection(ConnectionState::Stopped(reason)));
@@ -78,6 +81,7 @@ impl Core {
     fn forget_connection(&mut self) {
         self.heartbeat.stop();
         self.outgoing.disconnected();
+        self.changes.disconnected();
         self.pull_at = None;
         self.markers.values_mut().for_each(|marker| marker.asked = false);
         for (_, asked) in std::mem::take(&mut self.asked) {

@@ -7,8 +7,10 @@
 
 mod ask;
 mod backoff;
+mod changes;
 mod draft;
 mod entries;
+mod event;
 mod heartbeat;
 mod in_memory;
 mod inbox;
@@ -17,6 +19,7 @@ mod outgoing;
 mod output;
 mod sending;
 mod server;
+mod typing;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -28,18 +31,23 @@ use tidings_schema::{
 use self::{
     ask::{Asked, Marker},
     backoff::Backoff,
+    changes::Changes,
     heartbeat::{Beat, Heartbeat},
     inbox::Inbox,
     outgoing::Outgoing,
+    typing::Typing,
 };
 pub use self::{
     ask::{REQUEST_WITHIN_MS, REQUESTS_MAX},
-    draft::{Draft, Identity, SendError, Stored},
+    changes::CHANGES_MAX,
+    draft::{Draft, Identity, SendError, Stored, plain_text},
+    event::{Deleted, Edited, Event, Message, MessageRef, Reacted, ReactionState, Recalled},
     in_memory::{InMemory, Link},
     inbox::Place,
     link::Lost,
     outgoing::{BURST_MAX, PENDING_MAX},
-    output::{BlockState, Change, ConnectionState, Event, Message, Output, Refused, RequestError, Sent, StopReason},
+    output::{BlockState, Change, ConnectionState, Output, Refused, RequestError, Sent, StopReason},
+    typing::TYPING_SHOWN_MS,
 };
 
 /// A server that does not welcome us in this time is given up.
@@ -65,6 +73,8 @@ pub struct Core {
     uid: String,
     inbox: Inbox,
     outgoing: Outgoing,
+    changes: Changes,
+    typing: Typing,
     heartbeat: Heartbeat,
     backoff: Backoff,
     limits: wire::Limits,
@@ -92,6 +102,8 @@ impl Core {
             uid: String::new(),
             inbox: Inbox::restore(stored.place),
             outgoing: Outgoing::default(),
+            changes: Changes::default(),
+            typing: Typing::default(),
             heartbeat: Heartbeat::default(),
             backoff: Backoff::default(),
             limits: wire::Limits::default(),
@@ -130,6 +142,7 @@ impl Core {
             Phase::Live => [
                 self.heartbeat.deadline(),
                 self.outgoing.deadline(now),
+                self.changes.deadline(now),
                 self.inbox.ack_deadline(self.ack_delay_ms()),
                 self.pull_at,
                 self.asked.values().filter_map(Asked::due).min(),
@@ -185,7 +198,9 @@ impl Core {
         }
         self.expire_asked(now);
         self.outgoing.expire(now);
+        self.changes.expire(now);
         self.write_sends(now);
+        self.write_changes(now);
         self.write_ack(now);
     }
 

@@ -9,8 +9,8 @@ use super::{Change, Core, Draft, Output, PENDING_MAX, Phase, SendError, named_or
 
 /// Unanswered frames when the server names no limit.
 const UNANSWERED: u64 = 64;
-/// Of those, kept free for requests, pulls, read markers and pings.
-const UNANSWERED_FOR_OTHERS: usize = 16;
+/// Of those, kept free for requests, changes, pulls, read markers and pings.
+const UNANSWERED_FOR_OTHERS: usize = 20;
 
 impl Core {
     /// A fresh message id, stamped with the server's time.
@@ -32,7 +32,7 @@ impl Core {
             message_id: id.to_string(),
             to: Some(wire::Target { target: Some(target) }),
             content: Some(draft.content),
-            reply_to: None,
+            reply_to: draft.reply_to.map(wire::MessageRef::from),
             push: draft.push,
             retry: false,
         };

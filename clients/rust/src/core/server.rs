@@ -76,6 +76,7 @@ impl Core {
             self.write(0, Op::Ack(wire::Ack { inbox: seq.get() }));
         }
         self.write_sends(now);
+        self.write_changes(now);
         self.write_markers();
     }
 
@@ -110,6 +111,9 @@ impl Core {
         if matches!(self.phase, Phase::Greeting { .. }) || re == 0 {
             return self.connection_refused(error, now);
         }
+        if self.changes.is_attempt(re) {
+            return self.change_refused(re, error, now);
+        }
         match self.asked.remove(&re) {
             Some(Asked::App { request, .. }) => {
                 let refused = RequestError::Refused { code: error.code, text: error.text };
@@ -131,6 +135,15 @@ impl Core {
             self.event(Event::Refused(Refused { message_id, code: error.code, text: error.text }));
         }
         self.write_sends(now);
+    }
+
+    fn change_refused(&mut self, re: u64, error: wire::Error, now: Millis) {
+        if may_retry(error.code) {
+            self.changes.put_off(re, error.retry_after_ms, now);
+        } else if let Some(request) = self.changes.answered(re) {
+            self.answer(request, Err(RequestError::Refused { code: error.code, text: error.text }));
+        }
+        self.write_changes(now);
     }
 
     /// An error about the connection itself: the code says whether to come back.
@@ -162,6 +175,10 @@ impl Core {
     }
 
     fn answered(&mut self, re: u64, body: Body, now: Millis) {
+        if let Some(request) = self.changes.answered(re) {
+            self.answer(request, Ok(body));
+            return self.write_changes(now);
+        }
         match (self.asked.remove(&re), body) {
             (Some(Asked::App { request, .. }), body) => self.answer(request, Ok(body)),
             (Some(Asked::Pull { .. }), Body::Page(page)) => self.pulled(page, now),

@@ -184,6 +184,7 @@ impl Driver {
             None | Some(Command::Close) => return false,
             Some(Command::Send { draft, taken, outcome }) => self.send(draft, taken, outcome, now),
             Some(Command::Read { peer, seq }) => self.core.read(&peer, seq),
+            Some(Command::Typing(peer)) => self.core.typing(&peer, now),
             Some(Command::Applied(seq)) => self.core.applied(seq, now),
             Some(Command::Request { op, answer }) => match self.core.request(op, now) {
                 Ok(request) => drop(self.requests.insert(request, answer)),

@@ -62,7 +62,8 @@ impl Driver {
             Event::Refused(refused) => self.settle(refused.message_id, Outcome::Refused(refused.clone())),
             Event::ConversationsReset { .. } => self.life = self.life.wrapping_add(1),
             Event::Message(_) | Event::Receipt { .. } | Event::ReadMoved { .. } => {}
-            Event::BlockMoved { .. } | Event::Changed { .. } | Event::Typing { .. } => {}
+            Event::Recalled(_) | Event::Edited(_) | Event::Reacted(_) | Event::Deleted(_) => {}
+            Event::BlockMoved { .. } | Event::ConversationSet { .. } | Event::Typing { .. } => {}
             Event::Advanced { .. } | Event::Connection(_) => {}
         }
         if let Some(seq) = event.seq() {

@@ -1,5 +1,7 @@
 //! What an app holds: a handle to send, change and ask with.
 
+mod changes;
+
 use std::sync::Arc;
 
 use tidings_schema::{
@@ -8,6 +10,7 @@ use tidings_schema::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::changes::Settings;
 use crate::{
     config::Config,
     core::{Draft, Refused, RequestError, SendError, Sent, conversation_with},
@@ -68,6 +71,7 @@ pub(crate) enum Command {
     Send { draft: Draft, taken: oneshot::Sender<Result<MessageId, SendError>>, outcome: oneshot::Sender<Outcome> },
     Read { peer: Uid, seq: Seq },
     Request { op: Op, answer: oneshot::Sender<Result<Body, RequestError>> },
+    Typing(Uid),
     Applied(Seq),
     Close,
 }
@@ -112,6 +116,14 @@ impl Client {
         self.command(Command::Read { peer: peer.clone(), seq }).await
     }
 
+    /// Tells `peer` that the user is writing: call it for every key, it is said seldom enough. Lost without a connection.
+    ///
+    /// # Errors
+    /// [`ClientError::Ended`].
+    pub async fn typing(&self, peer: &Uid) -> Result<(), ClientError> {
+        self.command(Command::Typing(peer.clone())).await
+    }
+
     /// With [`Acks::ByApp`](crate::Acks::ByApp): everything up to `seq` is applied and kept.
     ///
     /// # Errors
@@ -144,23 +156,8 @@ impl Client {
         }
     }
 
-    /// Blocks a peer; the seq of the entry, 0 when it was blocked already.
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub async fn block(&self, peer: &Uid) -> Result<Seq, RequestError> {
-        self.ok(Op::Block(wire::Block { uid: peer.to_string() })).await
-    }
-
-    /// Takes a block back; the seq of the entry, 0 when there was none.
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub async fn unblock(&self, peer: &Uid) -> Result<Seq, RequestError> {
-        self.ok(Op::Unblock(wire::Unblock { uid: peer.to_string() })).await
-    }
-
-    /// Any operation that has an answer.
+    /// Any operation that has an answer. What changes something waits for the server as the calls above do; what asks
+    /// for something is asked once, and only while connected.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -174,13 +171,6 @@ impl Client {
     pub async fn close(&self) {
         if self.commands.send(Command::Close).await.is_ok() {
             self.commands.closed().await;
-        }
-    }
-
-    async fn ok(&self, op: Op) -> Result<Seq, RequestError> {
-        match self.request(op).await? {
-            Body::Ok(ok) => Ok(Seq::new(ok.seq)),
-            _ => Err(RequestError::Unexpected),
         }
     }
 
