@@ -13,16 +13,18 @@ pub(super) const HELP: &str = "\
 /dm USER               talk to USER
 /history [N]           the last N messages, as they are now
 /reply N TEXT          answer message N
-/edit [N] TEXT         say something else in message N (without N: in your last)
-/recall [N]            take message N back, for everybody
-/react [N] EMOJI       react to message N (without N: the peer's last); /unreact
-/delete N.. | upto N | all     remove messages on your side only
-/pin /unpin /mute /unmute /block /unblock [USER]
-/conversations         all, with unread counts; /blocked: who is blocked
+/edit [N] TEXT         say something else in message N (or in your last one)
+/recall [N]            take message N (or your last one) back, for everybody
+/react [N] EMOJI       react to message N (or to the peer's last); /unreact
+/delete N..            delete messages on your side only; upto N, or all
+/pin /unpin            [USER]  before all others in the list
+/mute /unmute          [USER]  no lines and no count while you talk to others
+/block /unblock        [USER]  hear nothing more; /blocked: who is
+/conversations         all, with unread counts
 /quit                  leave (Ctrl-C and Ctrl-D too); unsent messages are kept
 //TEXT                 a message that begins with /
-The numbers stand before the messages. ✓ kept by the server   ✓✓ on a device
-of the peer   ✓✓ read. Times are UTC. …2: two without an answer yet.";
+The numbers stand before the messages. ✓ kept by the server, ✓✓ on a device of
+the peer, ✓✓ read. Times are UTC. …2: two things without an answer yet.";
 
 /// One thing a person wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
