@@ -1,60 +1,56 @@
 //! `tidings serve`: starts the server, prints one screen that says what to do next, and serves until it is told to stop.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
+use tokio::sync::watch;
+use tracing::{info, warn};
 
+use super::settings::SettingsArgs;
 use crate::{
-    config::Config,
-    telemetry,
+    drain::Stop,
+    open_files, telemetry,
     wiring::{self, EXIT_IO, Ended, Mode},
 };
 
-/// Arguments of `tidings serve`. Flags win over the environment, the environment over the file.
+/// Arguments of `tidings serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// Hand a token to everyone who asks; loopback only, never in production.
-    #[arg(long)]
-    pub dev: bool,
-    /// Data directory.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Address for clients; operators get 127.0.0.1 and the next port.
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
-    /// Config file (TOML).
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// Where settings stand.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
 }
 
 /// Runs the server.
 ///
 /// # Errors
 /// When it cannot start; the text says what to do.
-pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logs();
-    let env =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut config = Config::read(args.config.as_deref(), env)?;
-    if let Some(data) = args.data {
-        config.store.dir = data;
+    let dev = args.settings.dev;
+    let loaded = args.settings.load().require_key(dev);
+    let loaded_file = loaded.file.clone();
+    let config = loaded.accept()?;
+    if let Some(file) = loaded_file {
+        info!(file = %file.display(), "settings read");
     }
-    if let Some(listen) = args.listen {
-        config.listen.address = listen;
+    let mode = if dev { Mode::Dev } else { Mode::Keyed };
+    let (files, connections) = (open_files::raise(), config.census_limits().connections_max);
+    if files < connections as u64 {
+        warn!(files, connections, "fewer open files are allowed than connections (ulimit -Hn)");
     }
-    let mode = if args.dev { Mode::Dev } else { Mode::Keyed };
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
-        let asked = stop_signal().context("signals cannot be listened to")?;
+        let stop = stop_signals().context("signals cannot be listened to")?;
         let (started, screen) = (running.started(), screen(running.addr, running.admin_addr, &dir, mode));
         actix_rt::spawn(async move {
             started.await;
             // Nobody has to be there to read it.
             let _written = writeln!(std::io::stdout(), "{screen}");
         });
-        running.serve(asked).await.context("a listener failed")
+        running.serve(stop).await.context("a listener failed")
     })?;
     Ok(match ended {
         Ended::Asked => ExitCode::SUCCESS,
@@ -62,15 +58,26 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+/// The first signal asks the server to let its clients go, the second to end at once.
+fn stop_signals() -> std::io::Result<watch::Receiver<Stop>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    // A write beyond the limit of file sizes would end the process on the spot; listened to, it fails like any other and
+    // takes the way of every write error. The listening goes on when the listener is dropped.
+    let _file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+    let (ask, asked) = watch::channel(Stop::No);
+    actix_rt::spawn(async move {
+        for stop in [Stop::Drain, Stop::Now] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            ask.send_replace(stop);
         }
-    })
+        // Kept until the end: whoever waits for more waits for ever.
+        ask.closed().await;
+    });
+    Ok(asked)
 }
 
 /// What a new user needs to know, on one screen; also the start page.

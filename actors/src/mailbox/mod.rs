@@ -23,8 +23,10 @@ mod push;
 mod read;
 mod receipts;
 mod redact;
+mod revoke;
 mod rows;
 mod send;
+mod sweep;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -61,7 +63,7 @@ use crate::{
     appender::Progress,
     mutants::{self, Mutant},
     port::{
-        link::{Command, ConnectionRef, Op, OpId, PeerMessage, ToConnection},
+        link::{Command, ConnectionRef, Op, OpId, PeerMessage, ToConnection, Visit},
         store::TimelineId,
     },
     shard::{ShardParts, Told},
@@ -82,6 +84,8 @@ pub enum Work {
     Command(Command),
     /// By another mailbox.
     Peer(PeerMessage),
+    /// By the round that looks for what is old.
+    Sweep(Visit),
 }
 
 impl Work {
@@ -90,7 +94,7 @@ impl Work {
     pub(crate) fn is_owed(&self) -> bool {
         match self {
             Self::Command(command) => matches!(command.op, Op::Detach | Op::Drained(_) | Op::Dropped(_)),
-            Self::Peer(_) => false,
+            Self::Peer(_) | Self::Sweep(_) => false,
         }
     }
 }
@@ -148,6 +152,7 @@ pub struct Mailbox {
     redactions: Redactions,
     answers: VecDeque<Waiting>,
     checkpoint: Checkpoint,
+    sweeping: Option<sweep::Sweeping>,
     last_frame: Option<push::LastFrame>,
     /// What this turn tells connections, in order; leaves at the end of the turn.
     told: BTreeMap<ConnectionRef, Vec<ToConnection>>,
@@ -182,6 +187,7 @@ impl Mailbox {
             redactions: Redactions::default(),
             answers: VecDeque::new(),
             checkpoint: Checkpoint::new(now),
+            sweeping: None,
             last_frame: None,
             told: BTreeMap::new(),
             told_again: Vec::new(),
@@ -217,10 +223,13 @@ impl Mailbox {
     }
 
     fn do_work(&mut self, work: Work, ctx: &mut Context<Self>) {
-        self.checkpoint.touch(self.parts.clock.uptime());
+        if !matches!(work, Work::Sweep(_)) {
+            self.checkpoint.touch(self.parts.clock.uptime());
+        }
         match work {
             Work::Command(command) => self.do_command(command, ctx),
             Work::Peer(message) => self.hear(message, ctx),
+            Work::Sweep(visit) => self.begin_sweep(visit),
         }
         self.gate.done();
     }
@@ -238,6 +247,7 @@ impl Mailbox {
             Op::Conversations(after, limit) => self.conversations(from, op_id, after, limit),
             Op::Block(peer) => self.block(from, op_id, &peer),
             Op::Unblock(peer) => self.unblock(from, op_id, &peer),
+            Op::Revoke(device) => self.revoke(from, op_id, device),
             Op::Change(op) => self.change(from, op_id, &op),
             Op::Delete(op) => self.delete(from, op_id, &op),
             Op::SetConversation { peer, pinned, muted } => self.set_conversation(from, op_id, &peer, pinned, muted),

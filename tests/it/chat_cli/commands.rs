@@ -65,7 +65,9 @@ async fn what_a_server_cannot_start_with_is_said_in_one_line_with_what_to_do() {
     std::fs::write(&file, "").unwrap();
     let said = complaint(&tidings(["serve", "--dev", "--data", path(&file)]).await);
     assert!(said.contains("cannot be used; it must exist or be creatable"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    // Warnings about this machine are logged; they are no words to a person.
+    let words = said.lines().filter(|line| !line.starts_with('{'));
+    assert_eq!(words.count(), 1, "{said}");
 }
 
 #[tokio::test]

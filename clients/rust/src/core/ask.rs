@@ -21,6 +21,7 @@ pub(super) enum Asked {
     Pull { due: Millis },
     Listing,
     Read { peer: String, seq: Seq },
+    Refresh,
 }
 
 /// A read marker the server has not confirmed.
@@ -105,12 +106,12 @@ impl Core {
             match self.asked.remove(&id) {
                 Some(Asked::App { request, .. }) => self.answer(request, Err(RequestError::TimedOut)),
                 Some(Asked::Pull { .. }) => self.pull(now),
-                Some(Asked::Listing | Asked::Read { .. }) | None => {}
+                Some(Asked::Listing | Asked::Read { .. } | Asked::Refresh) | None => {}
             }
         }
     }
 
-    fn ask(&mut self, op: Op, asked: Asked) {
+    pub(super) fn ask(&mut self, op: Op, asked: Asked) {
         let id = self.fresh_frame();
         self.asked.insert(id, asked);
         self.write(id, op);
@@ -129,7 +130,7 @@ impl Asked {
     pub(super) fn due(&self) -> Option<Millis> {
         match self {
             Self::App { due, .. } | Self::Pull { due } => Some(*due),
-            Self::Listing | Self::Read { .. } => None,
+            Self::Listing | Self::Read { .. } | Self::Refresh => None,
         }
     }
 }

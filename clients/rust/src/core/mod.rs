@@ -19,6 +19,7 @@ mod outgoing;
 mod output;
 mod sending;
 mod server;
+mod token;
 mod typing;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -82,7 +83,8 @@ pub struct Core {
     markers: BTreeMap<String, Marker>,
     pull_at: Option<Millis>,
     fruitless_pulls: u32,
-    token_expired: bool,
+    /// A token was refused or ended, and no other has been accepted since.
+    token_refused: bool,
     asked_to_wait_ms: u64,
     /// Server time minus local time, in milliseconds.
     clock_ahead_ms: i64,
@@ -111,7 +113,7 @@ impl Core {
             markers: BTreeMap::new(),
             pull_at: None,
             fruitless_pulls: 0,
-            token_expired: false,
+            token_refused: false,
             asked_to_wait_ms: 0,
             clock_ahead_ms: 0,
             next_frame: 0,

@@ -21,7 +21,7 @@ use super::{BATCH_MAX, Driver, Woken};
 use crate::{
     config::Encoding,
     core::Lost,
-    token::{TokenError, TokenSource},
+    token::{Answer, TokenError, TokenSource},
 };
 
 /// A server that does not accept a connection in this time is given up.
@@ -76,8 +76,18 @@ impl Driver {
         Ok(())
     }
 
+    /// Without another token the connection goes on to the end of the one it has; the next connection asks again.
+    pub(super) fn renewed(&mut self, renewed: Result<String, TokenError>) {
+        self.renewing = None;
+        match renewed {
+            Ok(token) => self.core.renewed(token),
+            Err(error) => tracing::warn!(%error, "the token of this connection ends soon"),
+        }
+    }
+
     pub(super) fn lost(&mut self, lost: &Lost) {
         self.link = Link::Down;
+        self.renewing = None;
         self.core.disconnected(lost, self.clock.now());
     }
 
@@ -113,6 +123,14 @@ pub(super) async fn link(link: &mut Link, may_read: bool) -> Woken {
         Link::Connecting(opening) => Woken::Opened(opening.await),
         Link::Up(socket) if may_read => Woken::Came(socket.next().await),
         Link::Up(_) | Link::Down => pending().await,
+    }
+}
+
+/// Another token, when one is asked for.
+pub(super) async fn renewal(renewing: &mut Option<Answer>) -> Result<String, TokenError> {
+    match renewing {
+        Some(answer) => answer.await,
+        None => pending().await,
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use self::link::{Link, Socket, WRITE_WITHIN, link};
+use self::link::{Link, Socket, WRITE_WITHIN, link, renewal};
 use crate::{
     client::{Command, Outcome},
     clock::Clock,
@@ -31,7 +31,7 @@ use crate::{
     core::{ConnectionState, Core, Draft, Event, Identity, Lost, RequestError, SendError, StopReason},
     events::Taken,
     queue::{DurableQueue, QueueError},
-    token::TokenSource,
+    token::{Answer, TokenError, TokenSource},
 };
 
 /// Events that wait behind a full channel. Above it the connection is not read.
@@ -46,6 +46,7 @@ enum Woken {
     Came(Option<Result<Message, tungstenite::Error>>),
     Command(Option<Command>),
     RoomForEvents,
+    Renewed(Result<String, TokenError>),
     Timer,
 }
 
@@ -58,6 +59,8 @@ pub(crate) struct Driver {
     acks: Acks,
     queue: Box<dyn DurableQueue>,
     link: Link,
+    /// Another token for the connection that is open.
+    renewing: Option<Answer>,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<(u16, Event)>,
     backlog: VecDeque<(u16, Event)>,
@@ -91,6 +94,7 @@ impl Driver {
             acks: config.acks,
             queue: config.queue,
             link: Link::Down,
+            renewing: None,
             commands,
             events,
             backlog: VecDeque::new(),
@@ -134,6 +138,7 @@ impl Driver {
             let woken = tokio::select! {
                 woken = link(&mut self.link, may_read) => woken,
                 command = self.commands.recv() => Woken::Command(command),
+                renewed = renewal(&mut self.renewing) => Woken::Renewed(renewed),
                 () = self.events.reserve().map(|_| ()), if !self.backlog.is_empty() => Woken::RoomForEvents,
                 () = timer.as_mut(), if due.is_some() => Woken::Timer,
             };
@@ -159,6 +164,7 @@ impl Driver {
             Woken::Came(came) => self.came(came, now),
             Woken::Command(command) => return self.obey(command, now),
             Woken::RoomForEvents => {}
+            Woken::Renewed(renewed) => self.renewed(renewed),
             Woken::Timer => self.core.tick(now),
         }
         true

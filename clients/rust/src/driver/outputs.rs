@@ -50,6 +50,7 @@ impl Driver {
             Output::Write(frame) => return self.write(&frame).await,
             Output::Event(event) => self.tell(event),
             Output::Answer(request, answer) => self.give(request, answer),
+            Output::RenewToken => self.renewing = Some(self.token.ask()),
             Output::Connect => self.link = Link::Connecting(open(self.url.clone(), self.token.clone())),
             Output::Disconnect => self.hang_up(),
         }
