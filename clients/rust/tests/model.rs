@@ -188,7 +188,7 @@ impl World {
 
     fn look(&mut self) {
         for (request, answer) in std::mem::take(&mut self.client.answers) {
-            let number = self.changing.remove(&request).expect("each is answered once");
+            let number = self.changing.remove(&request).unwrap();
             assert!(answer.is_ok() && self.server.says >= number, "edit {number}: {answer:?}");
         }
         for event in std::mem::take(&mut self.client.events) {

@@ -84,6 +84,11 @@ impl Person {
         self.sees_that(wanted, |terminal| terminal.typed_row().as_deref() == Some(wanted)).await;
     }
 
+    /// Looks until this is part of the row that is typed in.
+    pub async fn sees_in_row(&mut self, wanted: &str) {
+        self.sees_that(wanted, |terminal| terminal.typed_row().is_some_and(|row| row.contains(wanted))).await;
+    }
+
     async fn sees_that(&mut self, wanted: &str, seen: impl Fn(&Terminal) -> bool) {
         let look = async {
             while !seen(&self.terminal) {
