@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::try_join_all};
 use metrics::{counter, gauge};
 use tidings_schema::id::{Seq, Uid};
 use tracing::{error, warn};
@@ -149,10 +149,10 @@ impl Write {
                 let (store, timeline, stamp) = (Arc::clone(store), timeline.clone(), *stamp);
                 let (redactions, changes) = (redactions.clone(), changes.clone());
                 Box::pin(async move {
-                    for row in redactions {
-                        store.redact(timeline.clone(), row, stamp).await?;
-                    }
-                    store.put(changes, stamp).await
+                    // Handed over together, they share a sync.
+                    let rows = redactions.into_iter().map(|row| store.redact(timeline.clone(), row, stamp));
+                    try_join_all(rows.collect::<Vec<_>>()).await?;
+                    if changes.is_empty() { Ok(()) } else { store.put(changes, stamp).await }
                 })
             }
         }
