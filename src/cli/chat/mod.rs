@@ -4,9 +4,11 @@
 //! twice: while a list or a history is on its way no event is taken, and what they contain is not shown again. Nothing
 //! but the client's own queue is kept on disk.
 
+mod answers;
 mod command;
 mod editor;
 mod hear;
+mod lines;
 mod obey;
 mod screen;
 mod shown;

@@ -1,20 +1,14 @@
-//! What the chat knows of its conversations and how it writes things down; no terminal, no network.
+//! What the chat knows of its conversations; no terminal, no network.
 
 use std::collections::BTreeMap;
 
-use tidings_client::core::{Deleted, Edited, Message, MessageRef, Reacted, ReactionState, Recalled};
+use tidings_client::core::{Deleted, Message, MessageRef};
 use tidings_schema::{id::Seq, wire};
 
-use super::{
-    command::Setting,
-    shown::Shown,
-    words::{self, clock, harmless},
-};
+use super::{command::Setting, shown::Shown};
 
 /// Seconds that "is typing" is shown.
 const TYPING_SECONDS: u64 = tidings_client::core::TYPING_SHOWN_MS / 1_000;
-/// A narrower window shows no times.
-const COLUMNS_WITH_TIME: usize = 40;
 
 /// One conversation as the chat shows it.
 #[derive(Clone, Debug, Default)]
@@ -178,72 +172,10 @@ impl View {
         others.map(|(_, talk)| talk.unread).sum()
     }
 
-    /// One line per conversation, pinned ones first.
-    pub(super) fn list(&self) -> Vec<String> {
-        let mut talks: Vec<_> = self.talks.iter().collect();
-        talks.sort_by_key(|(_, talk)| !talk.pinned);
-        let line = |(peer, talk): (&String, &Talk)| {
-            let marks = [(talk.pinned, ", pinned"), (talk.muted, ", muted"), (talk.blocked, ", blocked")];
-            let marks: String = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
-            format!("  {peer}: {} unread{marks}", talk.unread)
-        };
-        talks.into_iter().map(line).collect()
-    }
-
-    pub(super) fn blocked(&self) -> Vec<&str> {
-        self.talks.iter().filter(|(_, talk)| talk.blocked).map(|(peer, _)| peer.as_str()).collect()
-    }
-
-    /// A message as one line, with the number it is named by and the tick of what is known of it.
-    pub(super) fn line(&mut self, message: &Message, columns: usize) -> String {
-        let number = self.shown.note(message);
-        let tick = if message.message.from == self.me {
-            self.talks.get(&message.peer).map_or(" ✓", |talk| tick(talk, message.seq))
-        } else {
-            ""
-        };
-        let time = if columns < COLUMNS_WITH_TIME { String::new() } else { clock(message.time) + " " };
-        let answers = message.answers().map(|to| format!(" (to {})", self.shown.call(&to))).unwrap_or_default();
-        format!(
-            "{number} {time}{}{answers}: {}{tick}",
-            self.who(&message.message.from),
-            words::message(&message.message, &self.me)
-        )
-    }
-
-    /// What happened to a message that may be on the screen.
-    pub(super) fn recalled(&mut self, recalled: &Recalled) -> String {
-        let which = self.shown.number_of(&recalled.message);
-        self.shown.changed(&recalled.message, None);
-        let which = which.map_or_else(|| "an earlier message".into(), |number| format!("message {number}"));
-        format!("* {} took {which} back", self.who(&recalled.message.author))
-    }
-
-    /// The same; `None` when a later change says it.
-    pub(super) fn edited(&mut self, edited: &Edited) -> Option<String> {
-        let new = edited.content.as_ref()?;
-        let which = self.shown.call(&edited.message);
-        self.shown.changed(&edited.message, Some(new));
-        Some(format!("* {} edited {which}, now: {}", self.who(&edited.message.author), words::content(Some(new))))
-    }
-
-    pub(super) fn reacted(&self, reacted: &Reacted) -> String {
-        let (who, reaction) = (self.who(&reacted.from), harmless(&reacted.reaction));
-        let which = self.shown.call(&reacted.message);
-        match reacted.now {
-            ReactionState::Given => format!("* {who} reacted {reaction} to {which}"),
-            ReactionState::TakenBack => format!("* {who} took {reaction} back from {which}"),
-        }
-    }
-
     /// The newest message in a conversation that is the user's own, or that is not.
     pub(super) fn newest(&self, peer: &str, own: Own) -> Option<MessageRef> {
         let whose = |message: &MessageRef| (message.author == self.me) == (own == Own::Yes);
         self.shown.newest(peer, whose).map(|named| named.message.clone())
-    }
-
-    fn who<'a>(&self, uid: &'a str) -> &'a str {
-        if uid == self.me { "you" } else { uid }
     }
 }
 
@@ -254,7 +186,8 @@ pub(super) enum Own {
     No,
 }
 
-fn tick(talk: &Talk, seq: Seq) -> &'static str {
+/// How far an own message has come.
+pub(super) fn tick(talk: &Talk, seq: Seq) -> &'static str {
     if talk.read_upto >= seq {
         " ✓✓ read"
     } else if talk.delivered_upto >= seq {
@@ -324,29 +257,6 @@ mod tests {
         view.set("mallory", Setting::Blocked);
         assert_eq!(view.list(), ["  zoe: 0 unread, pinned", "  bob: 1 unread, muted", "  mallory: 0 unread, blocked"]);
         assert_eq!(view.blocked(), ["mallory"]);
-    }
-
-    #[test]
-    fn what_happens_to_a_message_is_said_by_its_number_and_never_with_words_that_were_taken_back() {
-        let mut view = View { me: "alice".into(), ..View::default() };
-        let first = message(1, "bob", "a secret");
-        assert_eq!(view.line(&first, 80), "1 00:00 bob: a secret");
-        assert_eq!(view.line(&first, 20), "1 bob: a secret");
-        let (seq, time, named) = (Seq::new(2), 0, first.reference());
-        let content = Some(tidings_client::core::plain_text("nothing"));
-        let edited = Edited { seq, time, message: named.clone(), content };
-        assert_eq!(view.edited(&edited).unwrap(), "* bob edited 1 \"a secret\", now: nothing");
-        assert_eq!(view.edited(&Edited { content: None, ..edited }), None);
-        let (from, reaction, now) = ("alice".into(), "👍".into(), ReactionState::Given);
-        let reacted = Reacted { seq, time, message: named.clone(), from, reaction, now };
-        assert_eq!(view.reacted(&reacted), "* you reacted 👍 to 1 \"nothing\"");
-        assert_eq!(view.recalled(&Recalled { seq, time, message: named.clone() }), "* bob took message 1 back");
-        assert_eq!(view.reacted(&reacted), "* you reacted 👍 to 1");
-        let mut answer = message(3, "alice", "what?");
-        answer.message.reply_to = Some(named.into());
-        assert_eq!(view.line(&answer, 80), "2 00:00 you (to 1): what? ✓");
-        assert_eq!(view.newest("bob", Own::No).map(|named| named.seq), Some(Seq::new(1)));
-        assert_eq!(view.newest("bob", Own::Yes).map(|named| named.seq), Some(Seq::new(3)));
     }
 
     #[test]
