@@ -192,7 +192,11 @@ impl Entry {
             Event::ReadMoved { seq, peer, upto } => (seq, What::Read { peer, upto: upto.get() }),
             Event::BlockMoved { seq, peer, now: BlockState::Blocked } => (seq, What::Blocked { peer }),
             Event::BlockMoved { seq, peer, now: BlockState::Unblocked } => (seq, What::Unblocked { peer }),
-            Event::Changed { seq, .. } | Event::Advanced { seq } => (seq, What::Nothing),
+            Event::Recalled(recalled) => (recalled.seq, What::Nothing),
+            Event::Edited(edited) => (edited.seq, What::Nothing),
+            Event::Reacted(reacted) => (reacted.seq, What::Nothing),
+            Event::Deleted(deleted) => (deleted.seq, What::Nothing),
+            Event::ConversationSet { seq, .. } | Event::Advanced { seq } => (seq, What::Nothing),
             Event::Typing { .. } => return None,
             Event::Sent(_) | Event::Refused(_) | Event::ConversationsReset { .. } | Event::Connection(_) => {
                 return None;
