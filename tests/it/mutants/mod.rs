@@ -6,8 +6,8 @@ use tidings_schema::wire::{self, client_frame::Op};
 use crate::{
     checker::{Connection, Rule, Step},
     crash::{
-        cases::{Retry, Scene},
         raw::{fresh_id, text_send},
+        scene::{Retry, Scene},
     },
 };
 

@@ -1,0 +1,282 @@
+//! Histories in which messages were recalled, edited and reacted to.
+
+use super::{
+    super::{Asked, Change, Fate, Given, History, Kept, Path, Reading, Rule, Sighting, Target, User, What},
+    message, other, rules, sent, user, view,
+};
+
+fn target(seq: u64) -> Target {
+    Target { seq, author: "a".into(), id: "m1".into() }
+}
+
+fn recalled(seq: u64, peer: &str) -> Kept {
+    other(seq, What::Recalled { peer: peer.into(), target: target(1) })
+}
+
+fn edited(seq: u64, peer: &str, text: Option<&str>) -> Kept {
+    other(seq, What::Edited { peer: peer.into(), target: target(1), text: text.map(str::to_owned) })
+}
+
+fn reaction(seq: u64, peer: &str, from: &str, removed: bool) -> Kept {
+    let given = Given { from: from.into(), reaction: "+1".into() };
+    other(seq, What::Reaction { peer: peer.into(), target: target(1), given, removed })
+}
+
+fn asked(what: Asked, fate: Fate, answered: u64) -> Change {
+    Change { by: "a".into(), peer: "b".into(), what, tries: 1, fate, answered }
+}
+
+fn edit(text: &str) -> Asked {
+    Asked::Edit { target: target(1), text: text.into() }
+}
+
+fn react(removed: bool) -> Asked {
+    Asked::React { target: target(1), reaction: "+1".into(), removed }
+}
+
+/// A's message m1 as it is at both, after these changes.
+fn history(changes: Vec<Change>, entries: impl Fn(&str) -> Vec<Kept>, now: impl Fn(&mut super::Message)) -> History {
+    let mut history =
+        History { sendings: vec![sent("m1", "a", "b", Fate::Acked(1))], changes, ..History::default() };
+    for (uid, peer, unread) in [("a", "b", 0), ("b", "a", 1)] {
+        let mut first = message(1, "m1", "a", peer);
+        if let What::Message(message) = &mut first.entry.what {
+            now(message);
+        }
+        let mut inbox = vec![first];
+        inbox.extend(entries(peer));
+        let conversations = vec![view(peer, unread, 0)];
+        let user = User { inbox, conversations, unread_total: unread, ..User::default() };
+        history.users.insert(uid.into(), user);
+    }
+    history
+}
+
+/// Edited twice, then recalled.
+fn recall() -> History {
+    let changes = vec![
+        asked(edit("one"), Fate::Acked(2), 10),
+        asked(edit("two"), Fate::Acked(3), 20),
+        asked(Asked::Recall(target(1)), Fate::Acked(4), 30),
+    ];
+    let entries = |peer: &str| vec![edited(2, peer, None), edited(3, peer, None), recalled(4, peer)];
+    history(changes, entries, |message| {
+        message.text.clear();
+        message.recalled = true;
+    })
+}
+
+/// Edited twice.
+fn edits() -> History {
+    let changes = vec![asked(edit("one"), Fate::Acked(2), 10), asked(edit("two"), Fate::Acked(3), 20)];
+    let entries = |peer: &str| vec![edited(2, peer, None), edited(3, peer, Some("two"))];
+    history(changes, entries, |message| {
+        message.text = "two".into();
+        message.edited_time = 300;
+    })
+}
+
+/// Reacted to, not any more, and again.
+fn reactions() -> History {
+    let changes = vec![
+        asked(react(false), Fate::Acked(2), 10),
+        asked(react(true), Fate::Acked(3), 20),
+        asked(react(false), Fate::Acked(4), 30),
+    ];
+    let entries = |peer: &str| [(2, false), (3, true), (4, false)].map(|(seq, back)| reaction(seq, peer, "a", back)).into();
+    history(changes, entries, |message| message.reactions.push(Given { from: "a".into(), reaction: "+1".into() }))
+}
+
+fn with(mut history: History, how: impl FnOnce(&mut History)) -> Vec<Rule> {
+    how(&mut history);
+    rules(&history)
+}
+
+fn said<'a>(history: &'a mut History, uid: &str) -> &'a mut super::Message {
+    match &mut user(history, uid).inbox[0].entry.what {
+        What::Message(message) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn good_histories_of_changes_pass() {
+    for good in [recall(), edits(), reactions()] {
+        assert_eq!(rules(&good), []);
+    }
+}
+
+#[test]
+fn an_acked_change_that_is_missing_is_found_on_either_side() {
+    for (uid, also) in [("a", Rule::Lost), ("b", Rule::Lost)] {
+        for good in [recall(), edits(), reactions()] {
+            let found = with(good, |history| drop(user(history, uid).inbox.pop()));
+            assert!(found.contains(&also), "{uid}: {found:?}");
+        }
+    }
+    let elsewhere = with(edits(), |history| history.changes[1].fate = Fate::Acked(2));
+    assert!(elsewhere.contains(&Rule::Invented), "{elsewhere:?}");
+}
+
+#[test]
+fn a_change_without_an_answer_may_be_there_or_not() {
+    assert_eq!(with(recall(), |history| history.changes[2].fate = Fate::Open), []);
+    let open = asked(edit("three"), Fate::Open, 0);
+    assert_eq!(with(edits(), |history| history.changes.push(open)), []);
+}
+
+#[test]
+fn a_change_that_is_there_twice_or_changes_nothing_is_found() {
+    for uid in ["a", "b"] {
+        let found = with(recall(), |history| {
+            let peer = if uid == "a" { "b" } else { "a" };
+            user(history, uid).inbox.push(recalled(5, peer));
+        });
+        assert!(found.contains(&Rule::Twice), "{found:?}");
+    }
+    let again = with(reactions(), |history| user(history, "b").inbox.push(reaction(5, "a", "a", false)));
+    assert_eq!(again, [Rule::Twice]);
+    let edited_again = with(edits(), |history| user(history, "b").inbox.insert(2, edited(3, "a", None)));
+    assert!(edited_again.contains(&Rule::Twice), "{edited_again:?}");
+}
+
+#[test]
+fn changes_that_reach_the_peer_in_another_order_are_found() {
+    let found = with(reactions(), |history| {
+        let b = user(history, "b");
+        b.inbox[1] = reaction(2, "a", "a", true);
+        b.inbox[2] = reaction(3, "a", "a", false);
+    });
+    assert!(found.contains(&Rule::Order) || found.contains(&Rule::Twice), "{found:?}");
+    let swapped = with(recall(), |history| {
+        let b = user(history, "b");
+        b.inbox[2] = recalled(3, "a");
+        b.inbox[3] = edited(4, "a", None);
+    });
+    assert!(swapped.contains(&Rule::Order), "{swapped:?}");
+}
+
+#[test]
+fn what_nobody_asked_for_or_what_was_refused_is_found() {
+    assert_eq!(with(recall(), |history| drop(history.changes.remove(0))), [Rule::Invented]);
+    assert_eq!(with(reactions(), |history| history.changes[0].fate = Fate::Refused), [Rule::Invented]);
+    let repeated = with(reactions(), |history| {
+        history.changes[0].fate = Fate::Refused;
+        history.changes[0].tries = 2;
+    });
+    assert_eq!(repeated, [], "the first try may have been taken");
+    let other_text = with(edits(), |history| history.changes[1].what = edit("three"));
+    assert!(other_text.contains(&Rule::Invented), "{other_text:?}");
+    let of_a_stranger = with(edits(), |history| {
+        history.changes[1].by = "b".into();
+        history.changes[1].peer = "a".into();
+    });
+    assert!(of_a_stranger.contains(&Rule::Invented), "{of_a_stranger:?}");
+}
+
+#[test]
+fn a_change_that_names_another_message_or_a_later_one_is_found() {
+    for seq in [0, 2, 7] {
+        let found = with(recall(), |history| {
+            user(history, "b").inbox[3] =
+                other(4, What::Recalled { peer: "a".into(), target: target(seq) });
+        });
+        assert_eq!(found, [Rule::Named], "{seq}");
+    }
+    let before = with(recall(), |history| {
+        let b = user(history, "b");
+        b.inbox.swap(0, 1);
+        super::renumber(b);
+    });
+    assert!(before.contains(&Rule::Named), "{before:?}");
+}
+
+#[test]
+fn a_message_that_is_not_as_its_changes_left_it_is_found() {
+    for uid in ["a", "b"] {
+        let shown = with(recall(), |history| said(history, uid).text = "two".into());
+        assert_eq!(shown, [Rule::Changed], "the recall left its text");
+        assert_eq!(with(recall(), |history| said(history, uid).recalled = false), [Rule::Invented, Rule::Changed]);
+        assert_eq!(with(edits(), |history| said(history, uid).text = "one".into()), [Rule::Changed]);
+        assert_eq!(with(edits(), |history| said(history, uid).text = "text of m1".into()), [Rule::Changed]);
+        assert_eq!(with(edits(), |history| said(history, uid).edited_time = 200), [Rule::Changed]);
+        assert_eq!(with(reactions(), |history| said(history, uid).reactions.clear()), [Rule::Changed]);
+        let kept = with(edits(), |history| {
+            let peer = if uid == "a" { "b" } else { "a" };
+            user(history, uid).inbox[1] = edited(2, peer, Some("one"));
+        });
+        assert_eq!(kept, [Rule::Redacted], "the first edit still says it");
+        let after = with(recall(), |history| {
+            let peer = if uid == "a" { "b" } else { "a" };
+            user(history, uid).inbox[3] = recalled(4, peer);
+            user(history, uid).inbox.push(edited(5, peer, None));
+        });
+        assert!(after.contains(&Rule::Changed), "{after:?}");
+    }
+}
+
+/// `uid` asks at `asked` and reads this.
+fn read(history: &mut History, uid: &str, asked: u64, text: Option<&str>) {
+    let mut message = said(history, uid).clone();
+    (message.text, message.recalled) = (text.unwrap_or_default().into(), text.is_none());
+    history.readings.push(Reading { uid: uid.into(), asked, path: Path::History, seq: 1, message });
+}
+
+fn reads(history: History, uid: &str, asked: u64, text: Option<&str>) -> Vec<Rule> {
+    with(history, |history| read(history, uid, asked, text))
+}
+
+#[test]
+fn what_was_recalled_or_replaced_may_be_read_only_by_those_who_do_not_know() {
+    for text in ["text of m1", "one", "two"] {
+        assert_eq!(reads(recall(), "a", 30, Some(text)), if text == "two" { vec![] } else { vec![Rule::Redacted] });
+        assert_eq!(reads(recall(), "a", 31, Some(text)), [Rule::Redacted], "{text}");
+        assert_eq!(reads(recall(), "b", 31, Some(text)), [], "{text}");
+    }
+    assert_eq!(reads(recall(), "a", 5, None), [], "the answer may come later than the recall");
+    assert_eq!(reads(edits(), "a", 11, Some("text of m1")), [Rule::Redacted]);
+    assert_eq!(reads(edits(), "a", 11, Some("two")), []);
+    assert_eq!(reads(edits(), "a", 21, Some("one")), [Rule::Redacted]);
+    assert_eq!(reads(edits(), "a", 1, Some("three")), [Rule::Invented]);
+    assert_eq!(reads(edits(), "a", 1, None), [Rule::Invented]);
+}
+
+#[test]
+fn a_peer_that_has_seen_the_change_or_has_said_so_knows_of_it() {
+    let sighting = |seq, moment| Sighting { uid: "b".into(), seq, moment };
+    let seen = |good: History, seq, text| {
+        with(good, |history| {
+            history.sightings.push(sighting(seq, 50));
+            read(history, "b", 40, Some("text of m1"));
+            read(history, "b", 60, text);
+        })
+    };
+    assert_eq!(seen(recall(), 4, Some("two")), [Rule::Redacted]);
+    assert_eq!(seen(recall(), 4, None), []);
+    assert_eq!(seen(edits(), 2, Some("text of m1")), [Rule::Redacted]);
+    assert_eq!(seen(edits(), 2, Some("one")), []);
+    assert_eq!(seen(edits(), 3, Some("one")), [Rule::Redacted]);
+    let accepted = with(recall(), |history| {
+        history.accepted = Some(50);
+        read(history, "b", 51, Some("two"));
+    });
+    assert_eq!(accepted, [Rule::Redacted]);
+}
+
+#[test]
+fn a_change_of_a_blocked_sender_may_be_missing_and_must_not_show() {
+    let block = |history: &mut History, begin: u64| {
+        let mut blocked = other(0, What::Blocked { peer: "a".into() });
+        blocked.time = begin;
+        user(history, "b").inbox.insert(1, blocked);
+        super::renumber(user(history, "b"));
+    };
+    let shows = with(recall(), |history| block(history, 150));
+    assert_eq!(shows, [Rule::Blocked]);
+    let missing = with(recall(), |history| {
+        user(history, "b").inbox.truncate(1);
+        block(history, 150);
+        *said(history, "b") = super::Message { text: "text of m1".into(), recalled: false, ..said(history, "b").clone() };
+    });
+    assert_eq!(missing, []);
+}
