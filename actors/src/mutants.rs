@@ -24,6 +24,14 @@ pub enum Mutant {
     MarkRemovedTooEarly,
     /// A device's cursor moves when an entry is pushed, not when it is acknowledged.
     CursorBeforePush,
+    /// The `ok` of a recall or an edit leaves when its row is committed, and pages are not looked through.
+    OkBeforeRedacted,
+    /// A peer's recall or edit is accepted when its row is committed.
+    AcceptedBeforeRedacted,
+    /// The history keeps what a changed message said before.
+    HistoryForgetsRedaction,
+    /// A deletion is forgotten by a replay.
+    DeletionLostInReplay,
 }
 
 /// Something bad that the world does, and that no promise may break under.
@@ -77,6 +85,10 @@ mod chosen {
             Mutant::AcceptedBeforeDurable => "accepted_before_durable",
             Mutant::MarkRemovedTooEarly => "mark_removed_too_early",
             Mutant::CursorBeforePush => "cursor_before_push",
+            Mutant::OkBeforeRedacted => "ok_before_redacted",
+            Mutant::AcceptedBeforeRedacted => "accepted_before_redacted",
+            Mutant::HistoryForgetsRedaction => "history_forgets_redaction",
+            Mutant::DeletionLostInReplay => "deletion_lost_in_replay",
         })
     }
 
@@ -120,7 +132,7 @@ pub fn loses(say: &Say) -> bool {
     match say {
         Say::Deliver(_) => chosen::happens(Fault::DropDeliver) || chosen::happens(Fault::DropFirstDeliver),
         Say::Accepted(_) => chosen::happens(Fault::LoseAccepted),
-        Say::Gap(_) | Say::Delivered(_) => false,
+        Say::Gap(_) | Say::Delivered(_) | Say::Typing => false,
     }
 }
 

@@ -242,7 +242,7 @@ impl fmt::Display for Seq {
 }
 
 /// A seq together with the life of the log it counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Which life of the log.
     pub log_id: LogId,

@@ -89,6 +89,8 @@ impl RowLane {
 pub(super) struct PutLane {
     progress: Rc<Progress>,
     waiting: BTreeMap<Key, Option<Bytes>>,
+    /// Rows to be written anew before the records.
+    redactions: Vec<Row>,
     taken: PutNumber,
     writing: bool,
 }
@@ -96,10 +98,11 @@ pub(super) struct PutLane {
 impl PutLane {
     pub(super) fn new(progress: Rc<Progress>) -> Self {
         let taken = progress.flushed();
-        Self { progress, waiting: BTreeMap::new(), taken, writing: false }
+        Self { progress, waiting: BTreeMap::new(), redactions: Vec::new(), taken, writing: false }
     }
 
-    pub(super) fn take(&mut self, changes: Vec<Change>) -> (PutNumber, Start) {
+    pub(super) fn take(&mut self, rows: Vec<Row>, changes: Vec<Change>) -> (PutNumber, Start) {
+        self.redactions.extend(rows);
         self.waiting.extend(changes.into_iter().map(|change| (change.key, change.value)));
         self.taken = PutNumber(self.taken.0 + 1);
         let start = if std::mem::replace(&mut self.writing, true) { Start::No } else { Start::Yes };
@@ -110,27 +113,48 @@ impl PutLane {
         self.writing
     }
 
-    fn cut(&mut self) -> Option<(PutNumber, Vec<Change>)> {
+    fn cut(&mut self) -> Option<Put> {
         if self.progress.flushed() == self.taken {
             self.writing = false;
             return None;
         }
         let changes = std::mem::take(&mut self.waiting);
-        Some((self.taken, changes.into_iter().map(|(key, value)| Change { key, value }).collect()))
+        let redactions = std::mem::take(&mut self.redactions);
+        let changes = changes.into_iter().map(|(key, value)| Change { key, value }).collect();
+        Some(Put { number: self.taken, redactions, changes })
     }
+}
+
+/// What one put writes.
+struct Put {
+    number: PutNumber,
+    redactions: Vec<Row>,
+    changes: Vec<Change>,
 }
 
 /// One write, as often as it takes.
 enum Write {
     Rows(store::Append),
-    Records(Vec<Change>, Stamp),
+    Records { timeline: TimelineId, redactions: Vec<Row>, changes: Vec<Change>, stamp: Stamp },
 }
 
 impl Write {
     fn start(&self, store: &Arc<dyn Store>) -> Reply<()> {
         match self {
             Self::Rows(append) => store.append(append.clone()),
-            Self::Records(changes, stamp) => store.put(changes.clone(), *stamp),
+            Self::Records { redactions, changes, stamp, .. } if redactions.is_empty() => {
+                store.put(changes.clone(), *stamp)
+            }
+            Self::Records { timeline, redactions, changes, stamp } => {
+                let (store, timeline, stamp) = (Arc::clone(store), timeline.clone(), *stamp);
+                let (redactions, changes) = (redactions.clone(), changes.clone());
+                Box::pin(async move {
+                    for row in redactions {
+                        store.redact(timeline.clone(), row, stamp).await?;
+                    }
+                    store.put(changes, stamp).await
+                })
+            }
         }
     }
 
@@ -172,8 +196,9 @@ fn cut_rows(appender: &Appender, timeline: &TimelineId) -> Option<(store::Append
 /// Starts the task that writes this owner's records until nothing waits.
 pub(super) fn start_puts(appender: Appender, owner: Uid) {
     tokio::task::spawn_local(async move {
-        while let Some((number, changes, progress)) = cut_puts(&appender, &owner) {
-            let write = Write::Records(changes, appender.ownership.stamp(appender.shard));
+        while let Some((Put { number, redactions, changes }, progress)) = cut_puts(&appender, &owner) {
+            let (timeline, stamp) = (TimelineId::Inbox(owner.clone()), appender.ownership.stamp(appender.shard));
+            let write = Write::Records { timeline, redactions, changes, stamp };
             match until_durable(&appender, &owner, &progress, write).await {
                 Ok(()) => progress.set_flushed(number),
                 Err(Lost) => {
@@ -187,7 +212,7 @@ pub(super) fn start_puts(appender: Appender, owner: Uid) {
     });
 }
 
-fn cut_puts(appender: &Appender, owner: &Uid) -> Option<(PutNumber, Vec<Change>, Rc<Progress>)> {
+fn cut_puts(appender: &Appender, owner: &Uid) -> Option<(Put, Rc<Progress>)> {
     let mut lanes = appender.lanes.borrow_mut();
     let lane = lanes.puts.get_mut(owner)?;
     let cut = lane.cut();
@@ -196,7 +221,7 @@ fn cut_puts(appender: &Appender, owner: &Uid) -> Option<(PutNumber, Vec<Change>,
         // Whoever waits for "nothing in flight" looks again.
         progress.wake();
     }
-    cut.map(|(number, changes)| (number, changes, progress))
+    cut.map(|put| (put, progress))
 }
 
 /// Repeats one write unchanged until it is durable and owned.

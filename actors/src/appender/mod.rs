@@ -90,11 +90,21 @@ impl Appender {
     /// Writes records of one owner. The newest value of a key wins until it is written; what is put in one call, or
     /// later, never becomes durable before what was put earlier. At most one put per owner is under way.
     pub fn put(&self, owner: &Uid, changes: Vec<Change>) -> PutNumber {
+        self.put_with(owner, Vec::new(), changes)
+    }
+
+    /// Writes committed rows of a timeline anew, in this order, and then records of its owner; a put like any other.
+    pub fn redact(&self, timeline: &TimelineId, rows: Vec<Row>, changes: Vec<Change>) -> PutNumber {
+        let TimelineId::Inbox(owner) = timeline;
+        self.put_with(owner, rows, changes)
+    }
+
+    fn put_with(&self, owner: &Uid, rows: Vec<Row>, changes: Vec<Change>) -> PutNumber {
         let (number, start) = {
             let mut lanes = self.lanes.borrow_mut();
             let progress = lanes.rows.entry(TimelineId::Inbox(owner.clone())).or_default().progress.clone();
             let lane = lanes.puts.entry(owner.clone()).or_insert_with(|| PutLane::new(progress));
-            lane.take(changes)
+            lane.take(rows, changes)
         };
         if start == Start::Yes {
             lane::start_puts(self.clone(), owner.clone());

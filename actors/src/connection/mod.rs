@@ -4,6 +4,7 @@
 //! Everything waits in the one context of the actor: no task, no timer and no second queue of its own. Deadlines are
 //! checked by the hub's sweep, so they are kept to the second.
 
+mod change;
 mod close;
 mod deliveries;
 mod hello;
@@ -17,6 +18,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod to_connection;
+mod typing;
 mod unanswered;
 
 use std::{
@@ -159,6 +161,7 @@ pub struct Connection {
     order: Order,
     pages: Pages,
     deliveries: Deliveries,
+    typing: typing::LastTyping,
 }
 
 impl Connection {
@@ -191,6 +194,7 @@ impl Connection {
             order: Order::default(),
             pages: Pages::default(),
             deliveries: Deliveries::default(),
+            typing: None,
         }
     }
 

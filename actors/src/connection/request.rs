@@ -9,7 +9,7 @@ use tidings_schema::{
 };
 
 use super::{
-    Connection, Stage,
+    Connection, Stage, change,
     deliveries::Deliveries,
     order::Verdict,
     unanswered::{Kind, Pending},
@@ -31,7 +31,7 @@ enum Rate {
 }
 
 /// Why a frame is refused; the connection stays.
-struct Refusal(ErrorCode, String);
+pub(super) struct Refusal(pub(super) ErrorCode, pub(super) String);
 
 impl Connection {
     pub(super) fn request(&mut self, frame: wire::ClientFrame, ctx: &mut Context<Self>) {
@@ -72,6 +72,7 @@ impl Connection {
             (client_frame::Op::Send(send), rate) => self.send(op_id, &send, rate),
             (_, Rate::Over(wait_ms)) => self.error_later(op_id, ErrorCode::RateLimited, "too many frames", wait_ms),
             (client_frame::Op::Ping(ping), Rate::Within) => self.ping(op_id, ping),
+            (client_frame::Op::Typing(typing), Rate::Within) => self.typing(op_id, typing),
             (op, Rate::Within) => self.route(op_id, op),
         }
     }
@@ -146,32 +147,37 @@ impl Connection {
             }
             client_frame::Op::Block(block) => (Op::Block(uid("uid", &block.uid)?), Kind::Other),
             client_frame::Op::Unblock(unblock) => (Op::Unblock(uid("uid", &unblock.uid)?), Kind::Other),
+            client_frame::Op::Recall(recall) => (change::recall(recall)?, Kind::Other),
+            client_frame::Op::Edit(edit) => (change::edit(edit, self.parts.limits.body_bytes_max)?, Kind::Other),
+            client_frame::Op::React(react) => (change::react(react, self.uid()?)?, Kind::Other),
+            client_frame::Op::DeleteForMe(delete) => (change::delete_for_me(delete)?, Kind::Other),
+            client_frame::Op::DeleteConversation(delete) => (change::delete_conversation(delete)?, Kind::Other),
+            client_frame::Op::SetConversation(set) => (change::set_conversation(set)?, Kind::Other),
             // Handled before they get here.
             client_frame::Op::Hello(_)
             | client_frame::Op::Ping(_)
             | client_frame::Op::Send(_)
             | client_frame::Op::Ack(_)
-            | client_frame::Op::Refresh(_)
-            | client_frame::Op::Recall(_)
-            | client_frame::Op::Edit(_)
-            | client_frame::Op::React(_)
-            | client_frame::Op::DeleteForMe(_)
-            | client_frame::Op::SetConversation(_)
-            | client_frame::Op::DeleteConversation(_)
-            | client_frame::Op::Typing(_) => {
+            | client_frame::Op::Typing(_)
+            | client_frame::Op::Refresh(_) => {
                 return Err(Refusal(ErrorCode::UnknownOp, "operation is not known".into()));
             }
         })
     }
+
+    fn uid(&self) -> Result<&Uid, Refusal> {
+        let uid = self.identity.as_ref().map(|identity| &identity.uid);
+        uid.ok_or_else(|| Refusal(ErrorCode::WrongOrder, "the first frame is hello".into()))
+    }
 }
 
-fn peer(conversation: Option<wire::Conversation>) -> Result<Uid, Refusal> {
+pub(super) fn peer(conversation: Option<wire::Conversation>) -> Result<Uid, Refusal> {
     match conversation.and_then(|conversation| conversation.conversation) {
         Some(wire::conversation::Conversation::Uid(text)) => uid("conversation.uid", &text),
         None => Err(Refusal(ErrorCode::BadField, "conversation is missing".into())),
     }
 }
 
-fn uid(field: &str, text: &str) -> Result<Uid, Refusal> {
+pub(super) fn uid(field: &str, text: &str) -> Result<Uid, Refusal> {
     text.parse().map_err(|why: IdError| Refusal(ErrorCode::BadId, format!("{field} {why}")))
 }

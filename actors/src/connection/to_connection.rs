@@ -11,9 +11,12 @@ use super::{
     unanswered::{Kind, Pending},
 };
 use crate::port::{
-    edge::{Encoding, Written},
+    edge::{Encoding, OUT_BYTES_MAX, Written},
     link::{EntryFrame, OpId, Push, ToConnection},
 };
+
+/// Events are dropped when more than this waits to be written.
+const EVENT_ROOM_BYTES: usize = OUT_BYTES_MAX / 2;
 
 /// Parts for one connection, handled in one turn: they leave in one write.
 #[derive(Debug, Message)]
@@ -37,6 +40,7 @@ impl Handler<Tell> for Connection {
                 ToConnection::Push(push) => self.push(&push),
                 ToConnection::Again(frame) => self.push_again(&frame),
                 ToConnection::HeadMoved(head) => self.deliveries.raise_head(head),
+                ToConnection::Event(frame) => self.event(&frame),
                 ToConnection::Close(reason) => self.go_away(GoAway::because(reason)),
             }
         }
@@ -101,6 +105,14 @@ impl Connection {
         match self.outlet.offer(payload) {
             Written::Taken => self.deliveries.repeated(self.outlet.progress().taken, bytes),
             Written::Full | Written::Closed => self.deliveries.not_repeated(),
+        }
+    }
+
+    /// What is kept nowhere gets only room that nobody else needs.
+    fn event(&self, frame: &EntryFrame) {
+        if self.stage == Stage::Live && self.outlet.queued_bytes() < EVENT_ROOM_BYTES {
+            // Full: the client reads slowly, and this was not worth keeping.
+            let _ = self.outlet.offer(self.encoded(frame));
         }
     }
 

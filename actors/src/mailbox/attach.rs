@@ -150,6 +150,7 @@ impl Mailbox {
         self.devices.online.remove(&from);
         self.devices.greetings.retain(|greeting| greeting.from != from);
         self.answers.retain(|waiting| waiting.to != from);
+        self.redactions.forget(from);
         self.parts.directory.borrow_mut().unregister(&self.uid, from);
         self.parts.link.forget(from);
     }

@@ -82,6 +82,11 @@ impl Checkpoint {
         self.record = record;
     }
 
+    /// All projections cover rows up to here, durably or on their way.
+    pub(super) fn upto(&self) -> Seq {
+        self.upto
+    }
+
     /// There was something to do.
     pub(super) fn touch(&mut self, now: Millis) {
         self.touched_at = now;
@@ -110,7 +115,9 @@ impl Mailbox {
         let rows = self.timeline.committed().since(self.checkpoint.upto);
         let late = now.since(self.checkpoint.written_at) >= CHECKPOINT_MS;
         let many = rows >= CHECKPOINT_ROWS || self.rows.bytes() >= CHECKPOINT_BYTES;
-        if self.checkpoint.writing.is_none() && rows > 0 && (many || late) {
+        // A checkpoint says that nothing up to it is left to be done.
+        let held = self.redactions.oldest().is_some_and(|oldest| oldest <= self.timeline.committed());
+        if self.checkpoint.writing.is_none() && rows > 0 && (many || late) && !held {
             self.write_checkpoint();
         }
     }
@@ -131,6 +138,7 @@ impl Mailbox {
             changes.push(conversation_change(&self.uid, uid, peer, committed));
         }
         let log_id = self.log_id().map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes()));
+        let (new_peers_left, new_peers_at) = self.new_peers.left();
         let head = record::Head { log_id: log_id.clone(), seq: committed.get(), ep, t, time };
         changes.push(Change { key: Key::Head(self.timeline_id.clone()), value: Some(encode(&head)) });
         self.checkpoint.record = record::MailboxCheckpoint {
@@ -145,6 +153,8 @@ impl Mailbox {
             floor: self.checkpoint.floor.get(),
             not_before: 0,
             ids_floor: 0,
+            new_peers_left,
+            new_peers_at: new_peers_at.get(),
         };
         changes.push(self.checkpoint_change());
         counter!("tidings_checkpoints_total").increment(1);
@@ -227,6 +237,7 @@ impl Mailbox {
         self.work.is_empty()
             && self.gate.is_open()
             && self.answers.is_empty()
+            && self.redactions.is_empty()
             && self.checkpoint.writing.is_none()
             && self.progress.state() == LaneState::Open
             && !self.parts.appender.in_flight(&self.uid)

@@ -46,6 +46,7 @@ impl Mailbox {
             histogram!("tidings_ack_seconds").record(now.since(waiting.since) as f64 / 1_000.0);
             self.answer(waiting.to, waiting.op_id, waiting.answer);
         }
+        self.redact(ctx);
         self.push_committed(ctx);
         for (peer, effect) in told {
             match effect {
@@ -60,6 +61,7 @@ impl Mailbox {
 
     fn on_flushed(&mut self, ctx: &mut Context<Self>) {
         self.checkpoint_flushed();
+        self.redactions_flushed(ctx);
         self.welcome_flushed(ctx);
         self.noted_flushed();
         if self.phase == Phase::Stopping {

@@ -5,10 +5,15 @@ use metrics::counter;
 use tidings_schema::id::{Place, Uid};
 use tidings_state::deliver::{Verdict, judge};
 
-use super::{Mailbox, append::NewRow, checkpoint::conversation_change, peers::NotedPlace};
+use super::{
+    Mailbox,
+    append::{Incoming, NewRow},
+    checkpoint::conversation_change,
+    peers::NotedPlace,
+};
 use crate::{
     mutants::{self, Mutant},
-    port::link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say},
+    port::link::{Accepted, Deliver, DeliverBody, DeliverEntry, DeliverMessage, Gap, PeerMessage, Say},
 };
 
 impl Mailbox {
@@ -19,6 +24,7 @@ impl Mailbox {
             Say::Accepted(accepted) => self.on_accepted(&from, accepted, ctx),
             Say::Gap(gap) => self.on_gap(&from, gap, ctx),
             Say::Delivered(place) => self.on_delivered(&from, place),
+            Say::Typing => self.on_typing(&from),
         }
     }
 
@@ -63,15 +69,29 @@ impl Mailbox {
     }
 
     fn take_one(&mut self, from: &Uid, entry: &DeliverEntry, place: Place) -> Taken {
-        if self.peers.entry(from).live.was_blocked_at(entry.time) {
-            counter!("tidings_messages_blocked_total").increment(1);
-            self.note(from, place);
-            return Taken::Yes;
+        match &entry.body {
+            DeliverBody::Change(of, change) => self.take_change(from, entry, place, of, change),
+            DeliverBody::Message(message) => self.take_message(from, entry, place, message),
         }
-        match self.append(from, &NewRow::In(entry, place)) {
+    }
+
+    fn take_message(&mut self, from: &Uid, entry: &DeliverEntry, place: Place, message: &DeliverMessage) -> Taken {
+        if self.peers.entry(from).live.was_blocked_at(entry.time) {
+            return self.leave_no_row(from, place);
+        }
+        let target = message.reply_to.as_ref().and_then(|reply_to| self.resolve(from, reply_to));
+        let incoming = Incoming { entry, place, target: target.unwrap_or_default() };
+        match self.append(from, &NewRow::In(incoming, message)) {
             Ok(_) => Taken::Yes,
             Err(_) => Taken::No,
         }
+    }
+
+    /// What somebody who is blocked says: only its place is noted.
+    pub(super) fn leave_no_row(&mut self, from: &Uid, place: Place) -> Taken {
+        counter!("tidings_messages_blocked_total").increment(1);
+        self.note(from, place);
+        Taken::Yes
     }
 
     /// A place that leaves no row: it becomes durable by a record, after every row that came before it.
@@ -122,7 +142,12 @@ impl Mailbox {
         let log_id = self.log_id();
         let Some(peer) = self.peers.get(from) else { return };
         let known = if mutants::active(Mutant::AcceptedBeforeDurable) { &peer.live } else { &peer.settled };
-        let Some(place) = known.peer else { return };
+        let Some(mut place) = known.peer else { return };
+        if !mutants::active(Mutant::AcceptedBeforeRedacted)
+            && let Some(held) = self.redactions.held(from, place.log_id)
+        {
+            place.seq = place.seq.min(held.prev());
+        }
         let read = log_id.map(|log_id| Place { log_id, seq: peer.settled.got_read_upto });
         let accepted = Accepted { log_id: place.log_id, upto: place.seq, read };
         self.say(from, Say::Accepted(accepted));
@@ -131,7 +156,7 @@ impl Mailbox {
 
 /// Whether an entry was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
+pub(super) enum Taken {
     Yes,
     No,
 }

@@ -13,12 +13,17 @@ use tidings_schema::{
     record,
     row::{InboxRow, RowBody},
 };
-use tidings_state::{conversation::Conversation, sent_window::Lookup};
+use tidings_state::{conversation::Conversation, deletions::Deletions, sent_window::Lookup};
 use tracing::warn;
 
-use super::{Mailbox, Work, pages::read_rows_of_history, push::decode_page};
+use super::{
+    Mailbox, Work,
+    pages::read_rows_of_history,
+    push::decode_page,
+    targets::{Found, Target},
+};
 use crate::port::{
-    link::{Command, Op},
+    link::{Command, DeleteOp, Deletion, DeliverEntry, Op, PeerMessage, Say},
     store::{HistoryRange, Key, PageLimit, Reply, Scan, StoreError},
 };
 
@@ -38,6 +43,10 @@ pub(super) enum Need {
     IdRecord(MessageId),
     /// The message at a seq of a conversation.
     Marker(Uid, Seq),
+    /// Messages of the conversation with a peer, by name.
+    Targets(Uid, Vec<Target>),
+    /// The newest message of a conversation that is left when these are deleted, older than the one shown now.
+    Left(Uid, Deletions, Seq),
     /// The note that something of this peer was not taken is durable.
     Noted,
 }
@@ -65,6 +74,8 @@ pub(super) struct Gate {
     fetching: bool,
     id: Option<(MessageId, Option<FoundId>)>,
     marker: Option<(Seq, Option<MarkerRow>)>,
+    targets: Vec<(Target, Option<Found>)>,
+    left: Option<Bytes>,
 }
 
 impl Gate {
@@ -74,7 +85,18 @@ impl Gate {
 
     /// The work in front is done; what was fetched for it is not valid for the next.
     pub(super) fn done(&mut self) {
-        (self.id, self.marker) = (None, None);
+        (self.id, self.marker, self.left) = (None, None, None);
+        self.targets.clear();
+    }
+
+    /// The fetched message: `Some(None)` when there is none.
+    pub(super) fn target(&self, target: Target) -> Option<Option<Found>> {
+        self.targets.iter().find(|(known, _)| *known == target).map(|(_, found)| found.clone())
+    }
+
+    /// The fetched entry that is newest when some are deleted; empty: none.
+    pub(super) fn left(&self) -> Option<Bytes> {
+        self.left.clone()
     }
 
     /// What the id record says, if it was fetched.
@@ -99,15 +121,26 @@ enum Fetched {
     All(BTreeMap<Uid, Conversation>),
     Id(MessageId, Option<FoundId>),
     Marker(Seq, Option<MarkerRow>),
+    Targets(Vec<(Target, Option<Found>)>),
+    Left(Bytes),
 }
 
 impl Mailbox {
     /// What this work needs first; `None` when it can be done now.
     pub(super) fn need(&self, work: &Work) -> Option<Need> {
         match work {
-            Work::Peer(message) => self.need_peer(&message.from),
+            Work::Peer(message) => self.need_peer(&message.from).or_else(|| self.need_referred(message)),
             Work::Command(Command { op, .. }) => match op {
-                Op::Send(send) => self.need_peer(&send.draft.to).or_else(|| self.need_id(send)),
+                Op::Send(send) => {
+                    let reply_to = send.draft.reply_to.iter().map(|reply_to| Target::Own(reply_to.seq)).collect();
+                    let to = &send.draft.to;
+                    self.need_peer(to).or_else(|| self.need_id(send)).or_else(|| self.need_targets(to, reply_to))
+                }
+                Op::Change(op) => {
+                    self.need_peer(&op.peer).or_else(|| self.need_targets(&op.peer, vec![Target::Own(op.seq)]))
+                }
+                Op::Delete(op) => self.need_peer(&op.peer).or_else(|| self.need_delete(op)),
+                Op::SetConversation { peer, .. } => self.need_peer(peer),
                 Op::Read(peer, seq) => self.need_peer(peer).or_else(|| self.need_marker(peer, *seq)),
                 Op::History(peer, ..) | Op::Block(peer) => self.need_peer(peer),
                 Op::Unblock(peer) => self.need_peer(peer).or_else(|| self.need_noted(peer)),
@@ -136,6 +169,34 @@ impl Mailbox {
         (!known).then(|| Need::Marker(peer.clone(), seq))
     }
 
+    /// Messages that are not in memory; fetched together.
+    fn need_targets(&self, peer: &Uid, targets: Vec<Target>) -> Option<Need> {
+        let wanted = |target: &Target| self.target(peer, *target).is_none();
+        let targets: Vec<Target> = targets.into_iter().filter(wanted).collect();
+        (!targets.is_empty()).then(|| Need::Targets(peer.clone(), targets))
+    }
+
+    fn need_referred(&self, message: &PeerMessage) -> Option<Need> {
+        let Say::Deliver(deliver) = &message.say else { return None };
+        let referred = deliver.entries.iter().filter_map(DeliverEntry::refers);
+        let targets = referred.filter_map(|reference| self.target_of(reference)).collect();
+        self.need_targets(&message.from, targets)
+    }
+
+    fn need_delete(&self, op: &DeleteOp) -> Option<Need> {
+        match &op.what {
+            Deletion::Whole => None,
+            Deletion::Upto(upto) => self.need_marker(&op.peer, *upto),
+            Deletion::Seqs(seqs) => {
+                let targets = seqs.iter().map(|seq| Target::Own(*seq)).collect();
+                self.need_targets(&op.peer, targets).or_else(|| {
+                    let (deletions, shown) = self.deletions_after(op).filter(|_| self.gate.left.is_none())?;
+                    Some(Need::Left(op.peer.clone(), deletions, shown))
+                })
+            }
+        }
+    }
+
     fn need_noted(&self, peer: &Uid) -> Option<Need> {
         self.peers.get(peer)?.noted.map(|_| Need::Noted)
     }
@@ -146,6 +207,27 @@ impl Mailbox {
         let fetched: Reply<Fetched> = match need {
             // Waited for, not fetched.
             Need::Noted => return,
+            Need::Targets(peer, targets) => {
+                let search = self.search(peer);
+                Box::pin(async move {
+                    let mut found = Vec::with_capacity(targets.len());
+                    for target in targets {
+                        found.push((target, search.find(target).await?));
+                    }
+                    Ok(Fetched::Targets(found))
+                })
+            }
+            Need::Left(peer, deletions, shown) => {
+                let left = self.left_in_memory(&peer, &deletions, shown);
+                let search = self.search(peer);
+                Box::pin(async move {
+                    let found = match left {
+                        Some(entry) => entry,
+                        None => search.newest_left(&deletions, shown).await?,
+                    };
+                    Ok(Fetched::Left(found))
+                })
+            }
             Need::Conversation(peer) => Box::pin(async move {
                 let records = store.get(vec![Key::Conversation(owner, peer.clone())]).await?;
                 Ok(Fetched::Conversations(decode_all(vec![peer], records)?))
@@ -225,6 +307,8 @@ impl Mailbox {
             }
             Fetched::Id(id, found) => self.gate.id = Some((id, found)),
             Fetched::Marker(seq, row) => self.gate.marker = Some((seq, row)),
+            Fetched::Targets(found) => self.gate.targets = found,
+            Fetched::Left(entry) => self.gate.left = Some(self.shown(entry)),
         }
     }
 

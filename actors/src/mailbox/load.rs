@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     appender::{Appender, Progress, PutNumber},
+    mutants::{self, Mutant},
     port::store::{Key, PageLimit, Store, StoreError, TimelineId},
 };
 
@@ -93,6 +94,7 @@ impl Mailbox {
         for peer in peers {
             self.drive(&peer, ctx);
         }
+        self.redact(ctx);
         self.push_committed(ctx);
         self.run(ctx);
     }
@@ -141,6 +143,10 @@ impl Mailbox {
             self.window = SentWindow::restore(&checkpoint.newest, upto).map_err(|_| corrupt("checkpoint"))?;
         }
         self.unread_total = checkpoint.t;
+        if checkpoint.new_peers_at > 0 {
+            let left = (checkpoint.new_peers_left, Millis::new(checkpoint.new_peers_at));
+            self.new_peers = self.new_peers.clone().with_left(left);
+        }
         Ok(())
     }
 
@@ -152,16 +158,28 @@ impl Mailbox {
                 if let RowBody::Out { message_id, hash, .. } = &row.body {
                     self.window.insert(*message_id, *hash, row.seq, row.time);
                 }
-                if let Some(uid) = &row.with {
+                let forgotten =
+                    matches!(row.body, RowBody::Deleted { .. }) && mutants::active(Mutant::DeletionLostInReplay);
+                if let Some(uid) = row.with.as_ref().filter(|_| !forgotten) {
                     let peer = self.peers.entry(uid);
                     peer.live.apply(row);
                     peer.settled.apply(row);
                     peer.changed = true;
                     peer.listed = true;
                 }
+                self.replay_change(row);
                 self.unread_total = row.t;
                 Ok(())
             }
+        }
+    }
+
+    /// Whether the message of a change was written anew before the crash is not known; doing it again is harmless.
+    fn replay_change(&mut self, row: &InboxRow) {
+        if let RowBody::Change { target, .. } = &row.body
+            && *target > Seq::ZERO
+        {
+            self.redactions.add(row, None);
         }
     }
 

@@ -8,8 +8,10 @@
 mod append;
 mod attach;
 mod block;
+mod change;
 mod checkpoint;
 mod commit;
+pub mod delete;
 mod deliver;
 mod devices;
 mod gate;
@@ -20,11 +22,14 @@ mod peers;
 mod push;
 mod read;
 mod receipts;
+mod redact;
 mod rows;
 mod send;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod typing;
 pub mod welcome;
 
 use std::{
@@ -49,6 +54,7 @@ use self::{
     devices::Devices,
     gate::{Gate, Need},
     peers::Peers,
+    redact::Redactions,
     rows::Rows,
 };
 use crate::{
@@ -65,6 +71,9 @@ use crate::{
 pub const MAILBOX_QUEUE_MAX: usize = 256;
 /// Work that may wait behind a load or a gate; more is refused (5003), between mailboxes repeated.
 pub const WORK_WAITING_MAX: usize = 256;
+
+/// Milliseconds of an hour.
+const HOUR_MS: u64 = 3_600_000;
 
 /// What a mailbox is asked to do.
 #[derive(Debug)]
@@ -133,6 +142,10 @@ pub struct Mailbox {
     peers: Peers,
     devices: Devices,
     limiter: Limiter,
+    /// First messages to people there is no conversation with; in wall time, since it outlives this activation.
+    new_peers: Limiter,
+    /// Changed messages whose rows are not written anew yet.
+    redactions: Redactions,
     answers: VecDeque<Waiting>,
     checkpoint: Checkpoint,
     last_frame: Option<push::LastFrame>,
@@ -149,6 +162,7 @@ impl Mailbox {
         let progress = parts.appender.progress(&uid);
         let epoch = parts.ownership.epoch(parts.id).unwrap_or_default();
         let now = parts.clock.uptime();
+        let new_peers = parts.limits.new_peers_per_hour;
         Self {
             timeline_id: TimelineId::Inbox(uid.clone()),
             progress,
@@ -164,6 +178,8 @@ impl Mailbox {
             peers: Peers::default(),
             devices: Devices::default(),
             limiter: Limiter::new(parts.limits.user_sends_per_s, parts.limits.user_sends_per_s.saturating_mul(2), now),
+            new_peers: Limiter::per(HOUR_MS, new_peers, new_peers, parts.clock.now()),
+            redactions: Redactions::default(),
             answers: VecDeque::new(),
             checkpoint: Checkpoint::new(now),
             last_frame: None,
@@ -222,6 +238,9 @@ impl Mailbox {
             Op::Conversations(after, limit) => self.conversations(from, op_id, after, limit),
             Op::Block(peer) => self.block(from, op_id, &peer),
             Op::Unblock(peer) => self.unblock(from, op_id, &peer),
+            Op::Change(op) => self.change(from, op_id, &op),
+            Op::Delete(op) => self.delete(from, op_id, &op),
+            Op::SetConversation { peer, pinned, muted } => self.set_conversation(from, op_id, &peer, pinned, muted),
             Op::Drained(upto) => self.drained(from, upto, ctx),
             Op::Dropped(last) => self.dropped(from, last),
         }

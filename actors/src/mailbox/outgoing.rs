@@ -5,9 +5,11 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use metrics::counter;
 use prost::Message as _;
 use tidings_schema::{
-    id::{Seq, Uid},
+    change::{MessageName, from_entry_body},
+    id::{Millis, Seq, Uid},
     message::RawEntry,
-    row::{InboxRow, RowBody},
+    row::{InboxRow, RowBody, Way},
+    wire,
 };
 use tidings_state::outbox::{Back, DELIVER_BYTES_MAX, Flight};
 use tracing::warn;
@@ -16,7 +18,7 @@ use super::{Mailbox, Phase, push::decode_page};
 use crate::{
     mutants,
     port::{
-        link::{Accepted, Deliver, DeliverEntry, Gap, PeerMessage, Say},
+        link::{Accepted, Deliver, DeliverBody, DeliverEntry, DeliverMessage, Gap, PeerMessage, Reference, Say},
         store::{PageLimit, StoreError},
     },
 };
@@ -35,7 +37,7 @@ impl Mailbox {
         let Some(flight) = peer.outbox.next(committed, now) else { return };
         let mut entries = Vec::with_capacity(flight.seqs.len());
         for seq in &flight.seqs {
-            match self.rows.get(*seq).and_then(deliver_entry) {
+            match self.rows.get(*seq).and_then(|row| self.deliver_entry(row)) {
                 Some(entry) => entries.push(entry),
                 None => break,
             }
@@ -51,7 +53,7 @@ impl Mailbox {
         let Some(first) = flight.seqs.first() else { return };
         let limit = PageLimit { rows: READ_ROWS, bytes: DELIVER_BYTES_MAX };
         let page = self.parts.store.read(self.timeline_id.clone(), first.prev(), self.timeline.committed(), limit);
-        ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
+        self.read_then(ctx, page, move |page, mailbox, ctx| {
             let rows = match page.and_then(decode_page) {
                 Ok(rows) => rows,
                 Err(StoreError::Corrupt(why)) => return mailbox.stop_corrupt(&why, ctx),
@@ -63,20 +65,20 @@ impl Mailbox {
             let wanted = rows.iter().filter(|row| flight.seqs.contains(&row.seq));
             // In the order of the chain, up to the first that is missing: none is ever passed over.
             let chained = wanted.zip(&flight.seqs).take_while(|(row, seq)| row.seq == **seq);
-            let entries: Vec<DeliverEntry> = chained.map_while(|(row, _)| deliver_entry(row)).collect();
+            let entries: Vec<DeliverEntry> = chained.map_while(|(row, _)| mailbox.deliver_entry(row)).collect();
             if entries.is_empty() {
                 return mailbox.stop_corrupt("a row that was committed is not in the log", ctx);
             }
             mailbox.deliver_to(&uid, flight, entries);
             mailbox.flush();
-        }));
+        });
     }
 
     fn deliver_to(&mut self, uid: &Uid, mut flight: Flight, mut entries: Vec<DeliverEntry>) {
         let Some(log_id) = self.log_id() else { return };
         let mut bytes = 0;
         let mut fits = |entry: &DeliverEntry| {
-            bytes += entry.content.len() + entry.push.len();
+            bytes += entry.bytes();
             bytes <= DELIVER_BYTES_MAX
         };
         let keep = entries.iter().take_while(|entry| fits(entry)).count().max(1);
@@ -166,17 +168,34 @@ impl Mailbox {
     }
 }
 
-/// What a peer gets of an `out` row; `None` for any other row, or one whose entry is no message.
-fn deliver_entry(row: &InboxRow) -> Option<DeliverEntry> {
-    let RowBody::Out { message_id, hash, counting, .. } = row.body else { return None };
-    let message = RawEntry::decode(row.entry.clone()).ok()?.message?;
-    Some(DeliverEntry {
-        seq: row.seq,
-        time: row.time,
-        message_id,
-        hash,
-        counting,
-        content: message.content,
-        push: message.push.unwrap_or_default(),
-    })
+impl Mailbox {
+    /// What a peer gets of a row of its chain, as it may be read now; `None` for any other row, or one that is damaged.
+    fn deliver_entry(&self, row: &InboxRow) -> Option<DeliverEntry> {
+        let entry = self.shown(row.entry.clone());
+        let body = match &row.body {
+            RowBody::Out { message_id, hash, counting, .. } => {
+                let message = RawEntry::decode(entry).ok()?.message?;
+                DeliverBody::Message(DeliverMessage {
+                    message_id: *message_id,
+                    hash: *hash,
+                    counting: *counting,
+                    content: message.content,
+                    reply_to: message.reply_to.as_ref().and_then(|reply_to| self.reference(row, reply_to)),
+                    push: message.push.unwrap_or_default(),
+                    edited: Millis::new(message.edited_time),
+                })
+            }
+            RowBody::Change { way: Way::Out { .. }, name, .. } => {
+                let (_, _, change) = from_entry_body(wire::Entry::decode(entry).ok()?.body?)?;
+                DeliverBody::Change(Reference { place: row.refers?, name: name.clone() }, change)
+            }
+            _ => return None,
+        };
+        Some(DeliverEntry { seq: row.seq, time: row.time, body })
+    }
+
+    fn reference(&self, row: &InboxRow, reply_to: &wire::MessageRef) -> Option<Reference> {
+        let name = MessageName { author: reply_to.author.parse().ok()?, message_id: reply_to.message_id.parse().ok()? };
+        Some(Reference { place: row.refers?, name })
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::Context;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_schema::{
@@ -36,23 +36,23 @@ impl Mailbox {
         }
         let limit = page_limit(limit);
         if let Some(mut rows) = self.rows.page(after, committed, limit.rows) {
-            let page = cut(rows.iter().map(|row| (row.seq, row.entry.clone())), limit);
+            let page = cut(rows.iter().map(|row| (row.seq, self.shown(row.entry.clone()))), limit);
             rows.truncate(page.len());
             self.devices.note_pushed(rows.iter());
             return self.answer_entries(from, op_id, page, committed);
         }
         let page = self.parts.store.read(self.timeline_id.clone(), after, committed, limit);
-        ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
+        self.read_then(ctx, page, move |page, mailbox, ctx| {
             match page.and_then(decode_page) {
                 Ok(rows) => {
                     mailbox.devices.note_pushed(rows.iter());
-                    let page = rows.into_iter().map(|row| (row.seq, row.entry)).collect();
+                    let page = rows.into_iter().map(|row| (row.seq, mailbox.shown(row.entry))).collect();
                     mailbox.answer_entries(from, op_id, page, committed);
                 }
                 Err(why) => mailbox.answer_failed_read(from, op_id, why, ctx),
             }
             mailbox.flush();
-        }));
+        });
     }
 
     fn answer_entries(&mut self, from: ConnectionRef, op_id: OpId, page: Vec<(Seq, Bytes)>, committed: Seq) {
@@ -102,11 +102,16 @@ impl Mailbox {
         };
         let before = if before == Seq::ZERO { committed.next() } else { before.min(committed.next()) };
         let limit = page_limit(limit);
-        let of_peer = |row: &&InboxRow| row.seq < before && row.with.as_ref() == Some(uid) && row.body.is_message();
-        let rows = self.rows.newest_first().filter(of_peer).map(|row| (row.seq, row.entry.clone()));
+        let of_peer = |row: &&InboxRow| {
+            row.seq < before
+                && row.with.as_ref() == Some(uid)
+                && row.body.is_message()
+                && !settled.deleted.contains(row.seq)
+        };
+        let rows = self.rows.newest_first().filter(of_peer).map(|row| (row.seq, self.shown(row.entry.clone())));
         let newest = cut(rows, limit);
         let first_kept = self.rows.first().unwrap_or(committed.next());
-        let first_of_all = settled.bucket_first_seqs.first().copied().unwrap_or_default();
+        let first_of_all = settled.first_shown();
         let oldest = newest.last().map_or(before, |(seq, _)| *seq);
         let full = newest.len() >= limit.rows || bytes_of(&newest) >= limit.bytes;
         if full || oldest <= first_of_all || first_kept <= first_of_all {
@@ -122,16 +127,16 @@ impl Mailbox {
         let older =
             Older { owner: self.uid.clone(), peer: uid.clone(), before: before.min(first_kept), settled, limit };
         let read = older.read(self.parts.store.clone(), newest);
-        ctx.spawn(read.into_actor(self).map(move |page, mailbox, ctx| {
+        self.read_then(ctx, read, move |page, mailbox, ctx| {
             match page {
                 Ok((page, more)) => {
-                    let entries = page.into_iter().map(|(_, entry)| entry).collect();
+                    let entries = page.into_iter().map(|(_, entry)| mailbox.shown(entry)).collect();
                     mailbox.answer_page(from, op_id, entries, committed, more);
                 }
                 Err(why) => mailbox.answer_failed_read(from, op_id, why, ctx),
             }
             mailbox.flush();
-        }));
+        });
     }
 
     pub(super) fn conversations(&mut self, from: ConnectionRef, op_id: OpId, after: Seq, limit: usize) {
@@ -141,7 +146,7 @@ impl Mailbox {
             .map
             .iter()
             .map(|(uid, peer)| (uid, &peer.settled))
-            .filter(|(_, c)| c.h > 0 || c.blocked)
+            .filter(|(_, settled)| settled.is_listed())
             .collect();
         all.sort_by_key(|(uid, settled)| (std::cmp::Reverse(settled.last_seq), (*uid).clone()));
         let older = all.into_iter().filter(|(_, c)| after == Seq::ZERO || c.last_seq < after);
@@ -185,7 +190,7 @@ impl Older {
         store: Arc<dyn Store>,
         mut page: Vec<(Seq, Bytes)>,
     ) -> Result<(Vec<(Seq, Bytes)>, More), StoreError> {
-        let first = self.settled.bucket_first_seqs.first().copied().unwrap_or_default();
+        let first = self.settled.first_shown();
         while self.before > first {
             let limit = PageLimit {
                 rows: self.limit.rows.saturating_sub(page.len()),
@@ -197,7 +202,6 @@ impl Older {
             let bucket = self.settled.bucket_before(self.before);
             let (owner, peer, before) = (self.owner.clone(), self.peer.clone(), self.before);
             let rows = store.read_history(HistoryRange { owner, peer, bucket, before }, limit).await?;
-            let more = rows.more;
             let rows = read_rows_of_history(rows)?;
             let Some(last) = rows.last().map(|row| row.seq) else {
                 // A bucket that has nothing below `before`: the next older one.
@@ -206,10 +210,8 @@ impl Older {
                 continue;
             };
             self.before = last;
-            page.extend(rows.into_iter().map(|row| (row.seq, row.entry)));
-            if more {
-                return Ok((page, More::Yes));
-            }
+            let shown = rows.into_iter().filter(|row| !self.settled.deleted.contains(row.seq));
+            page.extend(shown.map(|row| (row.seq, row.entry)));
         }
         Ok((page, More::No))
     }

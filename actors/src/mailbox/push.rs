@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::Context;
 use bytes::Bytes;
 use metrics::counter;
 use tidings_schema::{
@@ -97,14 +97,16 @@ impl Mailbox {
     }
 
     fn frame(&mut self, after: Seq, last: Seq, rows: &[InboxRow], redelivery: Option<Redelivery>) -> Arc<EntryFrame> {
-        let same = |known: &&LastFrame| known.after == after && known.last == last && redelivery.is_none();
+        // A frame that was made before a change shows what the message said then.
+        let keeps = redelivery.is_none() && !self.redactions.are_looked_for();
+        let same = |known: &&LastFrame| known.after == after && known.last == last && keeps;
         if let Some(known) = self.last_frame.as_ref().filter(same) {
             return known.frame.clone();
         }
-        let entries: Vec<Bytes> = rows.iter().map(|row| row.entry.clone()).collect();
+        let entries: Vec<Bytes> = rows.iter().map(|row| self.shown(row.entry.clone())).collect();
         let log_id = self.log_id().filter(|_| after == Seq::ZERO);
         let frame = Arc::new(EntryFrame::new(encode_inbox_entries(&entries, redelivery, log_id.as_ref())));
-        if redelivery.is_none() {
+        if keeps {
             self.last_frame = Some(LastFrame { after, last, frame: frame.clone() });
         }
         frame
@@ -117,7 +119,7 @@ impl Mailbox {
         }
         let limit = PageLimit { rows: room.entries, bytes: room.bytes.min(PUSH_BYTES_MAX) };
         let page = self.parts.store.read(self.timeline_id.clone(), after, self.timeline.committed(), limit);
-        ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
+        self.read_then(ctx, page, move |page, mailbox, ctx| {
             let Some(online) = mailbox.devices.online.get_mut(&connection) else { return };
             online.reading = false;
             match page.and_then(decode_page) {
@@ -135,7 +137,7 @@ impl Mailbox {
             }
             mailbox.feed(connection, ctx);
             mailbox.flush();
-        }));
+        });
     }
 
     pub(super) fn ack(&mut self, from: ConnectionRef, op_id: OpId, upto: Seq, ctx: &mut Context<Self>) {
@@ -210,7 +212,7 @@ impl Mailbox {
         }
         let limit = PageLimit { rows: ACK_WINDOW_ENTRIES, bytes: PUSH_BYTES_MAX };
         let page = self.parts.store.read(self.timeline_id.clone(), after, upto, limit);
-        ctx.spawn(page.into_actor(self).map(move |page, mailbox, ctx| {
+        self.read_then(ctx, page, move |page, mailbox, ctx| {
             let Some(online) = mailbox.devices.online.get_mut(&connection) else { return };
             online.reading = false;
             match page.and_then(decode_page) {
@@ -220,7 +222,7 @@ impl Mailbox {
                 Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => {}
             }
             mailbox.flush();
-        }));
+        });
     }
 
     fn push_again(&mut self, connection: ConnectionRef, after: Seq, rows: &[InboxRow]) {

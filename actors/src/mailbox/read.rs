@@ -25,12 +25,8 @@ impl Mailbox {
         if seq.min(settled.last_seq) <= live_read {
             return self.answer_unchanged(from, op_id, uid);
         }
-        let (upto, row) = if seq >= settled.last_seq {
-            (settled.last_seq, Some(MarkerRow { n: settled.n, place: settled.last_in_place }))
-        } else {
-            (seq, self.gate.marker(seq).flatten())
-        };
-        let Some(MarkerRow { n, place }) = row else {
+        let upto = seq.min(settled.last_seq);
+        let Some(MarkerRow { n, place }) = self.marker_at(upto, settled) else {
             return self.refuse(from, op_id, ErrorCode::NoSuchSeq, "no message of this conversation has that seq", 0);
         };
         match self.append(uid, &NewRow::Read { upto, read_n: n, place }) {

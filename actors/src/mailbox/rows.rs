@@ -24,6 +24,16 @@ impl Rows {
         self.rows.push_back(row);
     }
 
+    /// A row says something else from now on.
+    pub(super) fn replace(&mut self, row: InboxRow) {
+        let Some(first) = self.first().filter(|first| *first <= row.seq) else { return };
+        let at = usize::try_from(row.seq.since(first)).ok();
+        if let Some(known) = at.and_then(|at| self.rows.get_mut(at)) {
+            self.bytes = (self.bytes - known.entry.len()) + row.entry.len();
+            *known = row;
+        }
+    }
+
     /// The row at `seq`, if it is in memory.
     pub(super) fn get(&self, seq: Seq) -> Option<&InboxRow> {
         let first = self.rows.front()?.seq;

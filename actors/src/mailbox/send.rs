@@ -3,13 +3,13 @@
 
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{Millis, Seq},
+    id::{Millis, Place, Seq},
     message::Draft,
     wire,
 };
 use tidings_state::{outbox::OUTBOX_ROWS_MAX, sent_window::Lookup};
 
-use super::{Mailbox, append::NewRow};
+use super::{Mailbox, append::NewRow, targets::Target};
 use crate::{
     mutants::{self, Mutant},
     port::link::{ConnectionRef, OpId, SendOp},
@@ -50,14 +50,24 @@ impl Mailbox {
         if let Err((code, text)) = self.may_send(&send.draft) {
             return self.took(from, send, op_id, |mailbox| mailbox.refuse(from, op_id, code, text, 0));
         }
+        let refers = match self.answered(&send.draft) {
+            Ok(refers) => refers,
+            Err((code, text)) => {
+                return self.took(from, send, op_id, |mailbox| mailbox.refuse(from, op_id, code, text, 0));
+            }
+        };
         if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
             return self.refuse(from, op_id, ErrorCode::RateLimited, "too many messages per second", retry_after_ms);
+        }
+        if let Err(retry_after_ms) = self.may_begin(&send.draft) {
+            let text = "too many first messages to new people";
+            return self.refuse(from, op_id, ErrorCode::NewPeersLimited, text, retry_after_ms);
         }
         if self.peers.unaccepted >= OUTBOX_ROWS_MAX {
             return self.refuse(from, op_id, ErrorCode::Busy, "too many messages wait for their recipients", 1_000);
         }
         let draft = &send.draft;
-        match self.append(&draft.to, &NewRow::Out(draft)) {
+        match self.append(&draft.to, &NewRow::Out(draft, refers)) {
             Err(refusal) => self.refuse_row(from, op_id, refusal),
             Ok(seq) => {
                 let time = self.rows.get(seq).map_or(Millis::default(), |row| row.time);
@@ -70,6 +80,25 @@ impl Mailbox {
                 });
             }
         }
+    }
+
+    /// The place of the message that this one answers in its author's log; it must be one of the conversation.
+    fn answered(&self, draft: &Draft) -> Result<Option<Place>, (ErrorCode, &'static str)> {
+        let Some(reply_to) = &draft.reply_to else { return Ok(None) };
+        let found = self.target(&draft.to, Target::Own(reply_to.seq)).flatten();
+        let found =
+            found.filter(|found| found.seq <= self.timeline.committed() && found.named(&reply_to.name).is_some());
+        let found = found.ok_or((ErrorCode::NoSuchSeq, "replyTo is no message of this conversation"))?;
+        Ok(self.place_of(&found))
+    }
+
+    /// Whether a conversation may begin with this message; the allowance is taken.
+    fn may_begin(&mut self, draft: &Draft) -> Result<(), u64> {
+        let known = self.peers.get(&draft.to).is_some_and(|peer| peer.live.h > 0);
+        if known || draft.to == self.uid || self.parts.limits.new_peers_per_hour == 0 {
+            return Ok(());
+        }
+        self.new_peers.allows(self.parts.clock.now())
     }
 
     fn may_send(&self, draft: &Draft) -> Result<(), (ErrorCode, &'static str)> {

@@ -26,6 +26,7 @@ impl Mailbox {
         for uid in late {
             self.drive(&uid, ctx);
         }
+        self.redact(ctx);
         self.write_due_receipts();
         self.redeliver_due(ctx);
         let online: Vec<ConnectionRef> = self.devices.online.keys().copied().collect();

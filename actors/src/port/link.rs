@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use tidings_schema::{
+    change::{Change, MessageName},
     id::{DeviceId, LogId, MessageId, Millis, Place, Seq, ShardId, Uid},
     message::{Draft, PayloadHash},
     wire,
@@ -70,6 +71,19 @@ pub enum Op {
     Block(Uid),
     /// The opposite.
     Unblock(Uid),
+    /// Recall, edit or react to a message.
+    Change(ChangeOp),
+    /// Delete messages on this side.
+    Delete(DeleteOp),
+    /// Pin or mute the conversation with this peer; `None` leaves it as it is.
+    SetConversation {
+        /// The peer.
+        peer: Uid,
+        /// Above the others.
+        pinned: Option<bool>,
+        /// Not in the unread total.
+        muted: Option<bool>,
+    },
     /// Pushed entries up to here have left the out queue.
     Drained(Seq),
     /// A push was not forwarded; this is the last one that was. Kept until taken.
@@ -108,6 +122,39 @@ pub struct SendOp {
     pub after: OpId,
 }
 
+/// A change of one message.
+#[derive(Debug)]
+pub struct ChangeOp {
+    /// The other side of the conversation.
+    pub peer: Uid,
+    /// The message's place in the caller's own inbox.
+    pub seq: Seq,
+    /// Which message the caller means to be there.
+    pub name: MessageName,
+    /// What becomes of it.
+    pub change: Change,
+}
+
+/// Messages that the caller wants to see no more.
+#[derive(Debug)]
+pub struct DeleteOp {
+    /// The other side of the conversation.
+    pub peer: Uid,
+    /// Which.
+    pub what: Deletion,
+}
+
+/// What to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// These, at least one.
+    Seqs(Vec<Seq>),
+    /// All up to here.
+    Upto(Seq),
+    /// All, and the conversation from the list.
+    Whole,
+}
+
 /// What a connection is told. Several in one message are handled in one turn (and leave in one write).
 #[derive(Debug)]
 #[allow(
@@ -125,6 +172,8 @@ pub enum ToConnection {
     Again(Arc<EntryFrame>),
     /// The inbox has grown, but this connection is not told what by now (it is catching up).
     HeadMoved(Seq),
+    /// Something that is kept nowhere; dropped when there is no room.
+    Event(Arc<EntryFrame>),
     /// Say good-bye and close.
     Close(wire::GoAwayReason),
 }
@@ -189,6 +238,14 @@ pub struct PeerMessage {
     pub say: Say,
 }
 
+impl PeerMessage {
+    /// Whether it means nothing to somebody who is not online.
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        matches!(self.say, Say::Typing)
+    }
+}
+
 /// The words between mailboxes (delivery.md, "Outbox and Deliver").
 #[derive(Clone, Debug)]
 pub enum Say {
@@ -200,6 +257,8 @@ pub enum Say {
     Gap(Gap),
     /// My devices have your rows up to here. Best effort.
     Delivered(Place),
+    /// I am writing to you. Best effort, kept nowhere.
+    Typing,
 }
 
 /// Rows of the sender's inbox for one peer.
@@ -215,23 +274,73 @@ pub struct Deliver {
     pub read: Option<Place>,
 }
 
-/// One message on its way from mailbox to mailbox.
+/// One row on its way from mailbox to mailbox.
 #[derive(Clone, Debug)]
 pub struct DeliverEntry {
     /// Place in the sender's inbox.
     pub seq: Seq,
     /// Copied unchanged, so both sides show the same.
     pub time: Millis,
+    /// What it says.
+    pub body: DeliverBody,
+}
+
+impl DeliverEntry {
+    /// What it counts for the bytes of a delivery.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.body {
+            DeliverBody::Message(message) => message.content.len() + message.push.len(),
+            DeliverBody::Change(_, Change::Edit { content }) => content.len(),
+            DeliverBody::Change(_, Change::Recall | Change::React { .. }) => 0,
+        }
+    }
+
+    /// The message it answers or changes.
+    #[must_use]
+    pub fn refers(&self) -> Option<&Reference> {
+        match &self.body {
+            DeliverBody::Message(message) => message.reply_to.as_ref(),
+            DeliverBody::Change(reference, _) => Some(reference),
+        }
+    }
+}
+
+/// A message as two mailboxes speak of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Its place in its author's log.
+    pub place: Place,
+    /// Whose, and which.
+    pub name: MessageName,
+}
+
+/// What one row says to the peer.
+#[derive(Clone, Debug)]
+pub enum DeliverBody {
+    /// A message.
+    Message(DeliverMessage),
+    /// What becomes of a message.
+    Change(Reference, Change),
+}
+
+/// A message, as it is when it is delivered.
+#[derive(Clone, Debug)]
+pub struct DeliverMessage {
     /// The sender's id for it.
     pub message_id: MessageId,
-    /// Identity of the payload.
+    /// Identity of the payload as it was sent.
     pub hash: PayloadHash,
     /// Whether it counts as unread.
     pub counting: bool,
-    /// Encoded `wire::Content`.
+    /// Encoded `wire::Content`; empty when it was recalled already.
     pub content: Bytes,
+    /// The message it answers.
+    pub reply_to: Option<Reference>,
     /// Encoded `wire::PushHint`; empty = none.
     pub push: Bytes,
+    /// When it was edited last; zero = never.
+    pub edited: Millis,
 }
 
 /// Durable acceptance; repeated whenever it moves and for pure repetitions. Seqs are the deliverer's.

@@ -234,9 +234,18 @@ impl Shard {
         });
     }
 
+    fn is_online(&self, uid: &Uid) -> bool {
+        !self.parts.directory.borrow().registrations(uid).is_empty()
+    }
+
     /// The user has no mailbox in memory: answer without one where that is exact, else start it.
     fn route_quiet(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
-        let Work::Command(command) = &work else { return self.start_mailbox(uid, vec![work]) };
+        let command = match &work {
+            Work::Command(command) => command,
+            // Nobody is there to see it.
+            Work::Peer(message) if message.is_ephemeral() && !self.is_online(uid) => return,
+            Work::Peer(_) => return self.start_mailbox(uid, vec![work]),
+        };
         let (from, may_be_marked) = (command.from, self.marks.may_be_marked(uid, &self.parts));
         match &command.op {
             Op::Attach(_) if !may_be_marked => self.greet(uid, work, ctx),
@@ -255,6 +264,9 @@ impl Shard {
             | Op::Conversations(..)
             | Op::Block(_)
             | Op::Unblock(_)
+            | Op::Change(_)
+            | Op::Delete(_)
+            | Op::SetConversation { .. }
             | Op::Dropped(_) => self.start_mailbox(uid, vec![work]),
         }
     }

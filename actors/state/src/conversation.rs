@@ -135,7 +135,8 @@ impl Conversation {
                 self.mark(*upto, *read_n);
                 seqs.iter().for_each(|seq| self.deleted.add(*seq));
                 self.deleted.add_upto(*upto);
-                if let Some(left) = left {
+                // A message may have come between the decision and the row.
+                if let Some(left) = left.as_ref().filter(|_| self.deleted.contains(self.shown_seq())) {
                     self.last.clone_from(left);
                 }
                 if *whole {
@@ -247,10 +248,32 @@ impl Conversation {
         if self.muted { 0 } else { self.unread() }
     }
 
+    /// The user's unread total after a row with this body, when it is `total` before.
+    #[must_use]
+    pub fn total_after(&self, total: u64, body: &RowBody) -> u64 {
+        let marked = |read_n: u64| if self.muted { 0 } else { read_n.saturating_sub(self.last_read_n) };
+        match body {
+            RowBody::In { counting: true, .. } => total + u64::from(!self.muted),
+            RowBody::Read { read_n, .. } | RowBody::Deleted { read_n, .. } => total.saturating_sub(marked(*read_n)),
+            RowBody::ConversationSet { muted, .. } => {
+                total.saturating_sub(self.unread_in_total()) + if *muted { 0 } else { self.unread() }
+            }
+            _ => total,
+        }
+    }
+
     /// Whether the list of conversations shows it.
     #[must_use]
     pub fn is_listed(&self) -> bool {
-        self.blocked || self.pinned || self.muted || (self.h > 0 && self.last_seq > self.hidden_upto)
+        let kept = self.h == 0 && (self.pinned || self.muted);
+        self.blocked || kept || (self.h > 0 && self.last_seq > self.hidden_upto)
+    }
+
+    /// Messages below this seq are deleted or never were.
+    #[must_use]
+    pub fn first_shown(&self) -> Seq {
+        let first = self.bucket_first_seqs.first().copied().unwrap_or_default();
+        if self.deleted.upto() > Seq::ZERO { first.max(self.deleted.upto().next()) } else { first }
     }
 
     /// What moving the marker to the message at `upto` does, with `read_n` the counter of that row and `place` the newest

@@ -2,13 +2,17 @@
 
 use tidings_schema::id::Millis;
 
-/// Thousandths of a token: a rate of n per second is n of these per millisecond, so nothing is ever rounded.
-const TOKEN: u64 = 1_000;
+/// Milliseconds of a second.
+const SECOND_MS: u64 = 1_000;
 
-/// Lets `per_second` things happen on average and `burst` at once. What is over is refused, with the time to wait.
+/// Lets so many things happen per period on average and `burst` at once. What is over is refused, with the time to wait.
+///
+/// A token is counted in as many parts as its period has milliseconds, so that nothing is ever rounded: n per period are
+/// n parts per millisecond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limiter {
-    per_second: u64,
+    per_period: u64,
+    token: u64,
     full: u64,
     level: u64,
     filled: Millis,
@@ -18,8 +22,27 @@ impl Limiter {
     /// A full bucket. A rate or burst of 0 counts as 1: who wants nothing to happen needs no limiter.
     #[must_use]
     pub fn new(per_second: u32, burst: u32, now: Millis) -> Self {
-        let full = u64::from(burst.max(1)) * TOKEN;
-        Self { per_second: u64::from(per_second.max(1)), full, level: full, filled: now }
+        Self::per(SECOND_MS, per_second, burst, now)
+    }
+
+    /// The same with a period of so many milliseconds (at least 1).
+    #[must_use]
+    pub fn per(period_ms: u64, count: u32, burst: u32, now: Millis) -> Self {
+        let token = period_ms.max(1);
+        let full = u64::from(burst.max(1)) * token;
+        Self { per_period: u64::from(count.max(1)), token, full, level: full, filled: now }
+    }
+
+    /// What must be kept to go on later: what is left, and when that was (parts of tokens, milliseconds).
+    #[must_use]
+    pub fn left(&self) -> (u64, Millis) {
+        (self.level, self.filled)
+    }
+
+    /// Goes on with what was kept.
+    #[must_use]
+    pub fn with_left(self, (level, filled): (u64, Millis)) -> Self {
+        Self { level: level.min(self.full), filled, ..self }
     }
 
     /// Takes one token.
@@ -27,15 +50,15 @@ impl Limiter {
     /// # Errors
     /// There is none; nothing is taken, and in so many ms there will be one. A clock that went back fills nothing.
     pub fn allows(&mut self, now: Millis) -> Result<(), u64> {
-        let earned = now.since(self.filled).saturating_mul(self.per_second);
+        let earned = now.since(self.filled).saturating_mul(self.per_period);
         self.level = self.level.saturating_add(earned).min(self.full);
         self.filled = self.filled.max(now);
-        match self.level.checked_sub(TOKEN) {
+        match self.level.checked_sub(self.token) {
             Some(left) => {
                 self.level = left;
                 Ok(())
             }
-            None => Err((TOKEN - self.level).div_ceil(self.per_second)),
+            None => Err((self.token - self.level).div_ceil(self.per_period)),
         }
     }
 }

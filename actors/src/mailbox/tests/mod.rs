@@ -1,6 +1,7 @@
 //! Mailboxes behind their shard, on one arbiter with paused time, between a store that does what it is told and connections
 //! that only note what they are told.
 
+mod changes;
 mod devices;
 mod life;
 mod panics;
@@ -122,7 +123,7 @@ impl Told {
             ToConnection::Push(push) => Self::Pushed(seqs(&entries_of(&push.frame))),
             ToConnection::Again(frame) => Self::PushedAgain(seqs(&entries_of(&frame))),
             ToConnection::Close(reason) => Self::Closed(reason),
-            ToConnection::Answer(..) | ToConnection::HeadMoved(_) => Self::Other,
+            ToConnection::Answer(..) | ToConnection::HeadMoved(_) | ToConnection::Event(_) => Self::Other,
         }
     }
 }
