@@ -162,6 +162,10 @@ impl Write {
     fn stalls(&self) -> bool {
         matches!(self, Self::Rows(_))
     }
+
+    fn redacts(&self) -> bool {
+        matches!(self, Self::Records { redactions, .. } if !redactions.is_empty())
+    }
 }
 
 /// The store will never take this write, or the shard is another's now.
@@ -230,6 +234,9 @@ async fn until_durable(appender: &Appender, uid: &Uid, progress: &Progress, writ
     loop {
         if write.stalls() {
             mutants::before_append(uid).await;
+        }
+        if write.redacts() {
+            mutants::before_redaction(uid).await;
         }
         // A store that panics costs this attempt, not the task that owns the rows.
         let attempt = AssertUnwindSafe(async { write.start(&appender.store).await }).catch_unwind().await;

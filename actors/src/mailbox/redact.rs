@@ -129,7 +129,8 @@ impl Redactions {
         if !self.are_looked_for() || mutants::active(Mutant::OkBeforeRedacted) {
             return entry;
         }
-        let pending = self.pending.iter().map(|pending| (pending.target, &pending.made));
+        let seen = |pending: &&Redaction| pending.place.is_none() || !mutants::active(Mutant::AcceptedBeforeRedacted);
+        let pending = self.pending.iter().filter(seen).map(|pending| (pending.target, &pending.made));
         let recent = self.recent.iter().map(|(target, made)| (*target, made));
         let changes = recent.chain(pending.filter(|(_, made)| made.seq <= committed));
         changes.fold(entry, |entry, (target, made)| shown_after(entry, target, made))

@@ -91,7 +91,7 @@ pub fn named(history: &History, found: &mut Vec<Violation>) {
     }
 }
 
-/// No entry changes nothing, and nothing is changed that was recalled.
+/// No entry of its owner's changes nothing, and nothing is changed that was recalled.
 pub fn news(history: &History, found: &mut Vec<Violation>) {
     for (uid, user) in &history.users {
         let mut state = State::default();
@@ -107,7 +107,7 @@ pub fn news(history: &History, found: &mut Vec<Violation>) {
 #[derive(Default)]
 struct State<'a> {
     recalled: BTreeSet<(&'a str, &'a str)>,
-    reactions: BTreeSet<((&'a str, &'a str), &'a str, &'a str)>,
+    reactions: BTreeSet<((&'a str, &'a str), &'a str)>,
     settings: BTreeMap<&'a str, Setting>,
 }
 
@@ -116,12 +116,12 @@ impl<'a> State<'a> {
         match what {
             What::Recalled { target, .. } if !self.recalled.insert(target.name()) => Err(Rule::Twice),
             What::Edited { target, .. } if self.recalled.contains(&target.name()) => Err(Rule::Changed),
-            What::Reaction { target, given, removed, .. } => {
-                // A peer that did not know of the recall yet may react.
-                if given.from == uid && self.recalled.contains(&target.name()) {
+            // The peer's may come after a recall that it did not know of, and a block may have kept one away.
+            What::Reaction { target, given, removed, .. } if given.from == uid => {
+                if self.recalled.contains(&target.name()) {
                     return Err(Rule::Changed);
                 }
-                let key = (target.name(), given.from.as_str(), given.reaction.as_str());
+                let key = (target.name(), given.reaction.as_str());
                 let news = if *removed { self.reactions.remove(&key) } else { self.reactions.insert(key) };
                 if news { Ok(()) } else { Err(Rule::Twice) }
             }
@@ -182,7 +182,10 @@ fn arrived(
         if rest.next_if(|(_, _, next)| next == word).is_some() {
             continue;
         }
-        let dropped = may_be_dropped(recipient, from, *time);
+        // The recall of a message that is there is taken even of somebody who is blocked.
+        let known = recipient.messages().any(|(_, message)| message.name() == word.1);
+        let taken = word.0 == "recall" && known;
+        let dropped = !taken && may_be_dropped(recipient, from, *time);
         let message = word.0 == "message";
         if !message && !dropped && !heard.iter().any(|(_, _, other)| other == word) && acked(*seq) {
             report(found, Rule::Lost, format!("{word:?} of {from} at {seq} did not arrive at {to}"));

@@ -11,8 +11,6 @@ pub struct History {
     pub changes: Vec<Change>,
     pub readings: Vec<Reading>,
     pub sightings: Vec<Sighting>,
-    /// From this moment on every peer had said that it took everything.
-    pub accepted: Option<u64>,
     pub connections: Vec<Connection>,
     /// When the server ended, by its lives.
     pub deaths: Vec<u64>,

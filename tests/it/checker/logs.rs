@@ -71,7 +71,7 @@ pub fn setting(user: &User, with: &str) -> Setting {
     set.unwrap_or_default()
 }
 
-/// Whether the conversation was deleted, nothing came after that, and nothing else keeps it in the list.
+/// Whether the conversation was deleted, no message came after that, and its peer is not blocked: who is blocked is listed.
 pub fn hidden(user: &User, with: &str) -> bool {
     let upto = user.inbox.iter().rev().find_map(|kept| match &kept.entry.what {
         What::Deleted { peer, upto, whole: true, .. } if peer == with => Some(*upto),
@@ -83,7 +83,7 @@ pub fn hidden(user: &User, with: &str) -> bool {
         What::Unblocked { peer } if peer == with => Some(false),
         _ => None,
     });
-    upto >= newest && setting(user, with) == Setting::default() && blocked != Some(true)
+    upto >= newest && blocked != Some(true)
 }
 
 pub fn streams(history: &History, found: &mut Vec<Violation>) {

@@ -70,7 +70,9 @@ pub fn blocked(history: &History, found: &mut Vec<Violation>) {
         for kept in &user.inbox {
             let Some((from, _)) = kept.entry.what.said().filter(|(from, _)| from != uid) else { continue };
             let blocks = known.entry(from).or_insert_with(|| blocks(user, from));
-            if blocks.iter().any(|(begin, end)| *begin < kept.time && kept.time < *end) {
+            // A recall takes something away, so it is taken even then.
+            let recalls = matches!(&kept.entry.what, What::Recalled { target, .. } if target.seq > 0);
+            if !recalls && blocks.iter().any(|(begin, end)| *begin < kept.time && kept.time < *end) {
                 let seq = kept.entry.seq;
                 report(found, Rule::Blocked, format!("what {from} said shows at {seq} of {uid}, who had blocked them"));
             }

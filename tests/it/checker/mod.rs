@@ -17,7 +17,6 @@ pub use history::{
     Asked, Change, Connection, Entry, Fate, Given, History, Kept, Message, Path, Reading, Sending, Setting, Sighting,
     Step, Target, User, View, What,
 };
-pub use wire::peer_of;
 
 /// A promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -40,7 +40,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Whoever has seen the entry knows, and everybody from the moment on when everything was accepted.
+    /// Whoever has seen the entry knows.
     fn note_sightings(&mut self, history: &'a History, stories: &Stories<'a>) {
         let mut seen: BTreeMap<(&str, u64), u64> = BTreeMap::new();
         for sighting in &history.sightings {
@@ -61,9 +61,8 @@ impl<'a> Known<'a> {
                     _ => Some(*at).filter(|_| count[&target.name()] == story.len()),
                 };
                 *at += 1;
-                let seen = seen.get(&(uid.as_str(), kept.entry.seq)).copied();
-                for moment in seen.into_iter().chain(history.accepted) {
-                    self.note(uid, target.name(), moment, version);
+                if let Some(moment) = seen.get(&(uid.as_str(), kept.entry.seq)) {
+                    self.note(uid, target.name(), *moment, version);
                 }
             }
         }

@@ -28,8 +28,9 @@ impl<'a> Sum<'a> {
             }
             What::Edited { text, .. } => self.edits.push((kept.entry.seq, kept.time, text.as_deref())),
             What::Reaction { given, removed, .. } if !self.recalled => {
-                self.reactions.retain(|known| *known != given);
-                if !*removed {
+                if *removed {
+                    self.reactions.retain(|known| *known != given);
+                } else if !self.reactions.contains(&given) {
                     self.reactions.push(given);
                 }
             }
@@ -81,9 +82,9 @@ pub fn changed(history: &History, found: &mut Vec<Violation>) {
                 let seq = kept.entry.seq;
                 report(found, Rule::Changed, format!("{message:?} at {seq} of {uid} is not as its changes left it"));
             }
-            if !sum.old_edits_are_silent() {
-                report(found, Rule::Redacted, format!("edits of {message:?} at {uid} say what was replaced"));
-            }
+        }
+        for (name, sum) in sums.iter().filter(|(_, sum)| !sum.old_edits_are_silent()) {
+            report(found, Rule::Redacted, format!("edits of {name:?} at {uid} say what was replaced: {:?}", sum.edits));
         }
     }
 }

@@ -41,7 +41,7 @@ impl<'a> Stories<'a> {
         stories
     }
 
-    pub fn get(&self, name: (&str, &str)) -> Option<&Story<'a>> {
+    pub fn get<'s>(&'s self, name: (&'s str, &'s str)) -> Option<&'s Story<'s>> {
         self.0.get(&name)
     }
 

@@ -108,7 +108,7 @@ fn text_of(content: Option<wire::Content>) -> String {
 }
 
 /// The other side of a conversation.
-pub fn peer_of(conversation: Option<wire::Conversation>) -> String {
+fn peer_of(conversation: Option<wire::Conversation>) -> String {
     match conversation.and_then(|conversation| conversation.conversation) {
         Some(wire::conversation::Conversation::Uid(uid)) => uid,
         None => String::new(),

@@ -48,7 +48,7 @@ impl Known {
     pub fn change(&self, uid: &str, text: String, chance: &mut Chance) -> Option<Change> {
         // Now and then somebody tries to touch what is not theirs.
         let greedy = chance.once_in(16);
-        let mut own = |chance: &mut Chance| self.pick(chance, |target| greedy || target.author == uid).cloned();
+        let own = |chance: &mut Chance| self.pick(chance, |target| greedy || target.author == uid).cloned();
         let any = |chance: &mut Chance| self.pick(chance, |_| true).cloned();
         let (peer, what) = match chance.between(0, 200) {
             0..30 => own(chance).map(|(peer, target)| (peer, Asked::Recall(target)))?,
@@ -113,7 +113,8 @@ pub async fn ask(client: Client, number: usize, op: Op) -> Answer {
     Answer::Changed(number, fate)
 }
 
-fn may_be_repeated(code: u32) -> bool {
+/// Whether the answer says that the same may be asked again.
+pub fn may_be_repeated(code: u32) -> bool {
     ErrorCode::from_number(code).is_some_and(|code| code.advice().retry == Retry::Same)
 }
 

@@ -4,7 +4,7 @@ use tidings_schema::wire::{self, client_frame::Op, server_frame::Body};
 
 use super::{
     SETTINGS,
-    deeds::{op_of, readings},
+    deeds::{may_be_repeated, op_of, readings},
     raw::{RawDevice, conversation_with, fresh_id, text_send},
 };
 use crate::{
@@ -96,6 +96,7 @@ impl Scene {
         let change = &mut self.history.changes[number];
         (change.fate, change.answered) = match &answer {
             Body::Ok(ok) => (Fate::Acked(ok.seq), answered),
+            Body::Error(error) if may_be_repeated(error.code) => (Fate::Open, 0),
             Body::Error(_) => (Fate::Refused, answered),
             other => panic!("no answer to a change: {other:?}"),
         };

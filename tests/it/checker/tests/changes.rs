@@ -66,6 +66,15 @@ fn recall() -> History {
     })
 }
 
+/// Recalled as it was.
+fn only_recalled() -> History {
+    let changes = vec![asked(Asked::Recall(target(1)), Fate::Acked(2), 30)];
+    history(changes, |peer| vec![recalled(2, peer)], |message| {
+        message.text.clear();
+        message.recalled = true;
+    })
+}
+
 /// Edited twice.
 fn edits() -> History {
     let changes = vec![asked(edit("one"), Fate::Acked(2), 10), asked(edit("two"), Fate::Acked(3), 20)];
@@ -242,7 +251,7 @@ fn what_was_recalled_or_replaced_may_be_read_only_by_those_who_do_not_know() {
 }
 
 #[test]
-fn a_peer_that_has_seen_the_change_or_has_said_so_knows_of_it() {
+fn a_peer_that_has_seen_the_change_knows_of_it() {
     let sighting = |seq, moment| Sighting { uid: "b".into(), seq, moment };
     let seen = |good: History, seq, text| {
         with(good, |history| {
@@ -256,11 +265,6 @@ fn a_peer_that_has_seen_the_change_or_has_said_so_knows_of_it() {
     assert_eq!(seen(edits(), 2, Some("text of m1")), [Rule::Redacted]);
     assert_eq!(seen(edits(), 2, Some("one")), []);
     assert_eq!(seen(edits(), 3, Some("one")), [Rule::Redacted]);
-    let accepted = with(recall(), |history| {
-        history.accepted = Some(50);
-        read(history, "b", 51, Some("two"));
-    });
-    assert_eq!(accepted, [Rule::Redacted]);
 }
 
 #[test]
@@ -271,12 +275,19 @@ fn a_change_of_a_blocked_sender_may_be_missing_and_must_not_show() {
         user(history, "b").inbox.insert(1, blocked);
         super::renumber(user(history, "b"));
     };
-    let shows = with(recall(), |history| block(history, 150));
-    assert_eq!(shows, [Rule::Blocked]);
-    let missing = with(recall(), |history| {
+    assert_eq!(with(edits(), |history| block(history, 150)), [Rule::Blocked]);
+    assert_eq!(with(reactions(), |history| block(history, 150)), [Rule::Blocked]);
+    let missing = with(edits(), |history| {
         user(history, "b").inbox.truncate(1);
         block(history, 150);
-        *said(history, "b") = super::Message { text: "text of m1".into(), recalled: false, ..said(history, "b").clone() };
+        (said(history, "b").text, said(history, "b").edited_time) = ("text of m1".into(), 0);
     });
     assert_eq!(missing, []);
+    assert_eq!(with(only_recalled(), |history| block(history, 150)), [], "a recall takes something away");
+    let not_recalled = with(only_recalled(), |history| {
+        user(history, "b").inbox.truncate(1);
+        block(history, 150);
+        (said(history, "b").text, said(history, "b").recalled) = ("text of m1".into(), false);
+    });
+    assert_eq!(not_recalled, [Rule::Lost]);
 }
