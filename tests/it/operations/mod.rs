@@ -1,5 +1,6 @@
 //! Every operation of docs/protocol.md, in both encodings, against the real process.
 
+mod changes;
 mod devices;
 mod messages;
 mod outage;
