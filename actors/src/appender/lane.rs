@@ -89,7 +89,7 @@ impl RowLane {
 pub(super) struct PutLane {
     progress: Rc<Progress>,
     waiting: BTreeMap<Key, Option<Bytes>>,
-    /// Rows to be written anew before the records.
+    /// Rows to be written anew after the records.
     redactions: Vec<Row>,
     taken: PutNumber,
     writing: bool,
@@ -148,11 +148,13 @@ impl Write {
             Self::Records { timeline, redactions, changes, stamp } => {
                 let (store, timeline, stamp) = (Arc::clone(store), timeline.clone(), *stamp);
                 let (redactions, changes) = (redactions.clone(), changes.clone());
+                // The log last: what a crash leaves undone is seen by it, and done again.
                 Box::pin(async move {
+                    store.put(changes, stamp).await?;
                     for row in redactions {
                         store.redact(timeline.clone(), row, stamp).await?;
                     }
-                    store.put(changes, stamp).await
+                    Ok(())
                 })
             }
         }

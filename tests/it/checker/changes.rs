@@ -176,7 +176,7 @@ fn arrived(
 ) {
     let acked = |seq: u64| history.changes.iter().any(|known| known.by == from && known.fate == Fate::Acked(seq));
     let recipient = &history.users[to];
-    let mut rest = heard.iter().filter(|(_, _, word)| said.iter().any(|(_, _, other)| other == word)).peekable();
+    let mut rest = heard.iter().filter(|(_, _, word)| often(said, word) > 0).peekable();
     let mut behind = Vec::new();
     for (seq, time, word) in said {
         if rest.next_if(|(_, _, next)| next == word).is_some() {
@@ -187,7 +187,7 @@ fn arrived(
         let taken = word.0 == "recall" && known;
         let dropped = !taken && may_be_dropped(recipient, from, *time);
         let message = word.0 == "message";
-        if !message && !dropped && !heard.iter().any(|(_, _, other)| other == word) && acked(*seq) {
+        if !message && !dropped && often(heard, word) < often(said, word) && acked(*seq) {
             report(found, Rule::Lost, format!("{word:?} of {from} at {seq} did not arrive at {to}"));
         }
         behind.push(word);
@@ -200,6 +200,10 @@ fn arrived(
     }
 }
 
+fn often(words: &[(u64, u64, Word<'_>)], word: &Word<'_>) -> usize {
+    words.iter().filter(|(_, _, other)| other == word).count()
+}
+
 /// Whether something arrived more often than it was said.
 fn doubled(
     (from, to): (&str, &str),
@@ -207,14 +211,11 @@ fn doubled(
     heard: &[(u64, u64, Word<'_>)],
     found: &mut Vec<Violation>,
 ) {
-    let mut often: BTreeMap<Word<'_>, i64> = BTreeMap::new();
-    said.iter().for_each(|(_, _, word)| *often.entry(*word).or_default() += 1);
     for (seq, _, word) in heard.iter().filter(|(_, _, word)| word.0 != "message") {
-        let left = often.entry(*word).or_default();
-        *left -= 1;
-        if *left < 0 {
-            let rule = if said.iter().any(|(_, _, other)| other == word) { Rule::Twice } else { Rule::Invented };
-            report(found, rule, format!("{word:?} of {from} is at {seq} of {to}, and once more than it was made"));
+        let made = often(said, word);
+        if often(heard, word) > made {
+            let rule = if made > 0 { Rule::Twice } else { Rule::Invented };
+            report(found, rule, format!("{word:?} of {from} is at {seq} of {to}, more often than it was made ({made})"));
         }
     }
 }

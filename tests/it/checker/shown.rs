@@ -41,7 +41,8 @@ impl<'a> Sum<'a> {
     /// Whether the message is like that; `whole`: no block kept a change away.
     fn is(&self, message: &Message, first: &str, whole: bool) -> bool {
         if self.recalled || !whole && message.says().is_none() {
-            return message.says().is_none() && message.recalled && message.reactions.is_empty();
+            let bare = message.edited_time == 0 && message.reactions.is_empty();
+            return message.says().is_none() && message.recalled && bare;
         }
         let newest = self.edits.last();
         let text = newest.map_or(Some(first), |(_, _, text)| *text);
