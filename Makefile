@@ -17,6 +17,8 @@ bench: tools
 	cargo build --release --bin tidings
 	./target/release/tidings bench dm --data-in target
 	./target/release/tidings bench dm --data-in target --rate 2000 --seconds 60
+	./target/release/tidings bench store --data-in target
+	./target/release/tidings bench idle --data-in target
 
 lint: tools
 	cargo fmt --all --check

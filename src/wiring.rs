@@ -19,7 +19,8 @@ use crate::{
     },
     auth::{AuthError, JwtTokens},
     clock::SystemClock,
-    config::Config,
+    config::{Config, Machine},
+    doctor::State,
     link::local::LocalLink,
     ownership::single::SingleOwner,
     store::embedded::{EmbeddedStore, Health, OpenError, OpenOptions},
@@ -149,13 +150,18 @@ pub fn start(
     let routes = move |http: &mut actix_web::web::ServiceConfig| public.clone().routes(http);
     let edge = listener::serve(&edge_config(config), parts, routes)
         .map_err(|source| StartError::Listen { addr: listen, source })?;
-    let admin_listen = admin_address(config);
-    let farewell = edge.farewell.clone();
+    let admin_listen = config.admin_address();
+    // The page must not keep the store open when the server ends.
+    let (farewell, measured) = (edge.farewell.clone(), Arc::downgrade(&store));
     let measure = move || {
         // Sets its gauge.
         let _bytes = farewell.queued_bytes();
+        if let Some(store) = measured.upgrade() {
+            store.measure();
+        }
     };
-    let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone(), measure)
+    let state = tell_doctor(readiness.subscribe(), roll);
+    let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone(), measure, state)
         .map_err(|source| StartError::Listen { addr: admin_listen, source })?;
     // Set once: this is the only place that does.
     let _set = start_page.set(page(edge.addr, admin_addr));
@@ -201,6 +207,18 @@ impl Running {
         }
         edge_ends.await.map_err(io::Error::other)??;
         Ok(ended)
+    }
+}
+
+/// What a running server answers `tidings doctor`.
+fn tell_doctor(readiness: watch::Receiver<Readiness>, roll: Roll) -> impl Fn() -> State + Clone + Send + 'static {
+    move || State {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        not_ready: match *readiness.borrow() {
+            Readiness::Ready => None,
+            Readiness::Not(why) => Some(why.to_owned()),
+        },
+        stopped: roll.stopped().iter().map(|uid| uid.as_str().to_owned()).collect(),
     }
 }
 
@@ -266,11 +284,11 @@ fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Arc<EmbeddedSto
 
 /// The operator's key; none in dev mode, where the data directory keeps one.
 fn operators_key(config: &Config, mode: Mode) -> Result<Option<JwtTokens>, StartError> {
-    match (mode, &config.auth.key_file, std::env::var("TIDINGS_AUTH_SECRET")) {
+    match (mode, &config.auth.key_file, &config.auth.secret) {
         (Mode::Dev, ..) => Ok(None),
         (Mode::Keyed, Some(file), _) => Ok(Some(JwtTokens::from_file(file)?)),
-        (Mode::Keyed, None, Ok(secret)) => Ok(Some(JwtTokens::from_secret(secret.as_bytes())?)),
-        (Mode::Keyed, None, Err(_)) => Err(StartError::NoKey),
+        (Mode::Keyed, None, Some(secret)) => Ok(Some(JwtTokens::from_secret(secret.expose())?)),
+        (Mode::Keyed, None, None) => Err(StartError::NoKey),
     }
 }
 
@@ -315,21 +333,12 @@ fn edge_workers(config: &Config) -> usize {
     if config.listen.workers == 0 { cores() } else { config.listen.workers }
 }
 
-fn admin_address(config: &Config) -> SocketAddr {
-    let port = match config.listen.address.port() {
-        // The system chooses both.
-        0 => 0,
-        port => port.saturating_add(1),
-    };
-    config.listen.admin.unwrap_or(SocketAddr::from(([127, 0, 0, 1], port)))
-}
-
 fn edge_config(config: &Config) -> EdgeConfig {
     EdgeConfig {
         listen: config.listen.address,
         workers: edge_workers(config),
         behind_proxy: config.listen.behind_proxy,
         census: config.census_limits(),
-        out_bytes_max: config.listen.out_mb.saturating_mul(1024 * 1024),
+        out_bytes_max: config.out_bytes_max(&Machine::read()),
     }
 }

@@ -67,6 +67,8 @@ const FIXTURES: &[(&str, &str, &str, &str)] = &[
     ("imports", "actors/src/a.rs", "use tokio::{net::TcpStream, time};", "use actix::Actor;"),
     ("imports", "src/store/embedded/mod.rs", "use crate::{clock, link::Local};", "use crate::clock;"),
     ("imports", "src/store.rs", "use super::link;\nfn f() { super::link::g() }", "use super::clock::Now;"),
+    ("imports", "src/bench/load.rs", "use crate::store::embedded;", "use tidings_client::Client;"),
+    ("imports", "src/bench/store/mod.rs", "use fjall::Database;", "use crate::store::embedded;"),
     ("imports", "src/cli/chat.rs", "use tidings_actors::port;", "use tidings_client::Client;"),
     ("sleep in tests", "tests/a.rs", "fn f() { std::thread::sleep(d); }", "fn f() { \"sleep(1)\"; } // sleep(1)"),
     (
@@ -158,6 +160,8 @@ fn a_store_without_a_suite_line_is_caught_and_a_decorator_needs_none() {
     let store = Source::new("src/store/x.rs", "impl Store for Disk {}\nimpl<S: Store> Store for Slow<S> {}\n");
     let named = Source::new("tests/a.rs", "use store::suite;\nuse x::Disk;\n");
     assert_eq!(whole::stores_without_suite(&[store, named]), ["Disk"]);
+    let baseline = Source::new("src/bench/store/raw.rs", "impl Store for RawStore {}\n");
+    assert!(whole::stores_without_suite(&[baseline]).is_empty());
     let store = Source::new("src/store/x.rs", "impl Store for Disk {}\n");
     let line = Source::new("tests/a.rs", "store_suite!(disk, || Disk::open(dir()));\n");
     assert!(whole::stores_without_suite(&[store, line]).is_empty());

@@ -4,6 +4,7 @@
 
 pub mod appender;
 pub mod connection;
+pub mod give_back;
 pub mod hub;
 pub mod limits;
 pub mod mailbox;

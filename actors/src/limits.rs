@@ -16,6 +16,9 @@ pub struct MailboxLimits {
     pub new_peers_per_hour: u32,
     /// A message may be recalled or edited for so long; 0: for ever.
     pub recall_ms_max: u64,
+    /// How long rows of an inbox are kept for devices that are away; history stays. A device that was away for longer
+    /// starts over from the conversations. Never less than the 14 days of message ids.
+    pub inbox_ms: u64,
 }
 
 impl Default for MailboxLimits {
@@ -26,12 +29,16 @@ impl Default for MailboxLimits {
             user_sends_per_s: 500,
             new_peers_per_hour: 60,
             recall_ms_max: RECALL_MS_MAX,
+            inbox_ms: INBOX_MS,
         }
     }
 }
 
 /// A day: long enough for second thoughts, short enough that a conversation can be relied on.
 pub const RECALL_MS_MAX: u64 = 24 * 3_600 * 1_000;
+
+/// Thirty days: a holiday and the flight home.
+pub const INBOX_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
 /// Entries of one page; a request for more gets this many.
 pub const PAGE_ENTRIES_MAX: usize = 200;

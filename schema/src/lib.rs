@@ -22,3 +22,6 @@ pub mod record {
     #![allow(missing_docs, reason = "generated; the contract stands in record.proto")]
     include!(concat!(env!("OUT_DIR"), "/tidings.record.v1.rs"));
 }
+
+/// The proto files in compiled form (`google.protobuf.FileDescriptorSet`), for whoever lists what there is.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

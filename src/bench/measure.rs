@@ -24,6 +24,9 @@ const SYNCS: usize = 200;
 /// Bytes before each of them, about what a batch of the store writes.
 const SYNC_BYTES: usize = 16 * 1024;
 
+/// Longest time that a histogram tells from a longer one.
+pub(super) const MICROS_MAX: u64 = 60_000_000;
+
 const ROWS: &str = "tidings_store_rows_written_total";
 const BYTES: &str = "tidings_store_bytes_written_total";
 const COMMITS: &str = "tidings_store_commit_seconds_count";
@@ -35,7 +38,7 @@ const COMMITS: &str = "tidings_store_commit_seconds_count";
 pub(super) fn syncs(directory: &Path) -> anyhow::Result<Histogram<u64>> {
     let path = directory.join("sync.probe");
     let watch = Stopwatch::start();
-    let mut taken = Histogram::new(3)?;
+    let mut taken = Histogram::new_with_bounds(1, MICROS_MAX, 3)?;
     let mut file = fs::File::create(&path)?;
     for _ in 0..SYNCS {
         file.write_all(&[1; SYNC_BYTES])?;
@@ -100,6 +103,16 @@ pub(super) fn used(pid: u32) -> anyhow::Result<Used> {
     Ok(used)
 }
 
+/// Bytes that this process had the system write to disks.
+///
+/// # Errors
+/// When there is no process table (only Linux has this one).
+pub(super) fn written_bytes() -> anyhow::Result<u64> {
+    let table = fs::read_to_string("/proc/self/io").context("cannot read /proc/self/io")?;
+    let line = table.lines().find_map(|line| line.strip_prefix("write_bytes:")).context("no write_bytes")?;
+    Ok(line.trim().parse()?)
+}
+
 /// Name and CPU seconds (user, system) of a line of `/proc/PID/stat`.
 fn name_and_cpu(stat: &str) -> Option<(&str, (f64, f64))> {
     // The name may contain blanks and brackets; after it come the state and 10 more fields.
@@ -149,16 +162,27 @@ impl Written {
     }
 }
 
+/// What the server at `url` has stored so far.
+///
+/// # Errors
+/// When its metrics cannot be fetched; the text says from where.
+pub(super) async fn written(url: String) -> anyhow::Result<Written> {
+    Ok(parse(&metrics(url).await?))
+}
+
 /// Fetches the metrics page at `url`.
 ///
 /// # Errors
 /// When it cannot be fetched; the text says from where.
-pub(super) async fn written(url: String) -> anyhow::Result<Written> {
-    let fetched = tokio::task::spawn_blocking(move || {
-        let page = fetch(&url).with_context(|| format!("no metrics from {url}"))?;
-        anyhow::Ok(parse(&page))
-    });
+pub(super) async fn metrics(url: String) -> anyhow::Result<String> {
+    let fetched = tokio::task::spawn_blocking(move || fetch(&url).with_context(|| format!("no metrics from {url}")));
     fetched.await?
+}
+
+/// The value of a metric without labels on a page; 0 when it stands nowhere, as nothing has been counted then.
+pub(super) fn value(page: &str, name: &str) -> f64 {
+    let mut values = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    values.next().unwrap_or_default()
 }
 
 fn fetch(url: &str) -> anyhow::Result<String> {
@@ -174,7 +198,8 @@ fn fetch(url: &str) -> anyhow::Result<String> {
     Ok(body.to_owned())
 }
 
-fn parse(page: &str) -> Written {
+/// What the metrics page of a process says of its store.
+pub(super) fn parse(page: &str) -> Written {
     let mut written = Written::default();
     for line in page.lines() {
         let Some((name, value)) = line.rsplit_once(' ') else { continue };
@@ -224,6 +249,8 @@ mod tests {
         assert_eq!(before.commits, 3);
         let after = parse(&page.replace(" 4\n", " 10\n"));
         assert_eq!(after.since(&before).kinds["log"], Stored { rows: 6, bytes: 0 });
+        assert_eq!(value(page, "tidings_store_commit_seconds_count"), 3.0);
+        assert_eq!(value(page, "tidings_store_commit_seconds"), 0.0);
     }
 
     #[cfg(target_os = "linux")]

@@ -1,12 +1,16 @@
-//! `tidings bench dm`: drives a server in a process of its own over the public protocol, with the client of the SDK, and
-//! reports what a message costs. Every message is numbered; a run in which one is lost, doubled, misplaced or not
-//! acknowledged by the recipient's device fails, however fast it was.
+//! `tidings bench`: drives a server in a process of its own over the public protocol and reports what it costs.
+//!
+//! `dm` talks with the client of the SDK and reports what a message costs. Every message is numbered; a run in which one
+//! is lost, doubled, misplaced or not acknowledged by the recipient's device fails, however fast it was. [`idle`] reports
+//! what users cost who keep quiet.
 
+mod idle;
 mod load;
 mod measure;
 mod pace;
 mod report;
 mod server;
+mod store;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -29,6 +33,10 @@ pub struct BenchArgs {
 pub enum What {
     /// Messages between pairs of users, every one delivered and acknowledged.
     Dm(DmArgs),
+    /// The embedded store alone, against a raw log on the same disk.
+    Store(store::StoreArgs),
+    /// Memory and CPU of users who were active and went quiet.
+    Idle(idle::IdleArgs),
 }
 
 /// `tidings bench dm`.
@@ -77,14 +85,23 @@ pub struct DmArgs {
 /// # Errors
 /// When there is no server to measure. A run whose counts do not agree prints what differs and exits with 1.
 pub fn run(args: BenchArgs, mint: Mint) -> anyhow::Result<ExitCode> {
-    let What::Dm(args) = args.what;
+    let right = match args.what {
+        What::Store(args) => return store::run(args),
+        What::Dm(args) => {
+            let report = on_one_thread(load::run(&args, mint))?;
+            print!("{}", if args.json { report.json()? + "\n" } else { report.table() });
+            report.is_exact()
+        }
+        What::Idle(args) => {
+            let report = on_one_thread(idle::run(&args, mint))?;
+            print!("{}", if args.json { report.json()? + "\n" } else { report.table() });
+            report.is_quiet()
+        }
+    };
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn on_one_thread<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let local = tokio::task::LocalSet::new();
-    let report = local.block_on(&runtime, load::run(&args, mint))?;
-    if args.json {
-        println!("{}", report.json()?);
-    } else {
-        print!("{}", report.table());
-    }
-    Ok(if report.is_exact() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    tokio::task::LocalSet::new().block_on(&runtime, run)
 }

@@ -65,16 +65,17 @@ struct Counts {
 
 /// Milliseconds.
 #[derive(Debug, Serialize)]
-struct Latency {
-    samples: u64,
-    p50: f64,
-    p99: f64,
-    p999: f64,
-    max: f64,
+pub(super) struct Latency {
+    pub(super) samples: u64,
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    pub(super) p999: f64,
+    pub(super) max: f64,
 }
 
 impl Latency {
-    fn of(micros: &Histogram<u64>) -> Self {
+    /// Of microseconds.
+    pub(super) fn of(micros: &Histogram<u64>) -> Self {
         let at = |quantile| micros.value_at_quantile(quantile) as f64 / 1000.0;
         Self { samples: micros.len(), p50: at(0.5), p99: at(0.99), p999: at(0.999), max: micros.max() as f64 / 1000.0 }
     }

@@ -60,7 +60,11 @@ impl Target {
         }
     }
 
-    fn start(data_in: &Path) -> anyhow::Result<Self> {
+    /// A server started for this run.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start(data_in: &Path) -> anyhow::Result<Self> {
         let data = data_in.join(format!("tidings-bench-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&data).with_context(|| format!("cannot write in {}", data_in.display()))?;
         let syncs = Some(measure::syncs(&data)?);

@@ -1,11 +1,14 @@
 //! The commands of `tidings` and their arguments.
 
 pub mod chat;
+mod config;
+mod doctor;
 mod editor;
 pub mod identity;
 mod screen;
 pub mod send;
 pub mod serve;
+mod settings;
 mod token;
 mod view;
 
@@ -15,7 +18,10 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tidings_schema::id::{DeviceId, Uid};
 
-use crate::bench::{self, BenchArgs};
+use crate::{
+    bench::{self, BenchArgs},
+    config::{ConfigError, EXIT_CONFIG},
+};
 
 /// Where a server listens unless told otherwise.
 pub const DEFAULT_SERVER: &str = "ws://127.0.0.1:7400/v1/ws";
@@ -36,6 +42,10 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(serve::ServeArgs),
+    /// Print the settings a server would have, and where each comes from.
+    Config(config::ConfigArgs),
+    /// Look at everything a server needs: settings, data, clock, disk. Ends with 0, 1 (a warning) or 2 (failed).
+    Doctor(doctor::DoctorArgs),
     /// Make a token; it is the last line printed.
     Token(TokenArgs),
     /// Send one message; when this succeeds the message is durable.
@@ -52,13 +62,21 @@ enum Command {
 /// What went wrong, in words that say what to do.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Serve(args) => return serve::run(args),
+        Command::Serve(args) => return serve::run(&args),
+        Command::Config(args) => return config::run(&args),
+        Command::Doctor(args) => return doctor::run(&args),
         Command::Token(args) => token::run(&args)?,
         Command::Bench(args) => return bench::run(args, token::mint()),
         Command::Send(args) => client_runtime()?.block_on(send::run(args, token::mint()))?,
         Command::Chat(args) => client_runtime()?.block_on(chat::run(args, token::mint()))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The exit code that says of which kind an error is.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ConfigError>() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
 }
 
 /// A client needs one thread.

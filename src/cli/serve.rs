@@ -1,49 +1,43 @@
 //! `tidings serve`: starts the server, prints one screen that says what to do next, and serves until it is told to stop.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
+use tracing::{info, warn};
 
+use super::settings::SettingsArgs;
 use crate::{
-    config::Config,
-    telemetry,
+    open_files, telemetry,
     wiring::{self, EXIT_IO, Ended, Mode},
 };
 
-/// Arguments of `tidings serve`. Flags win over the environment, the environment over the file.
+/// Arguments of `tidings serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// Hand a token to everyone who asks; loopback only, never in production.
-    #[arg(long)]
-    pub dev: bool,
-    /// Data directory.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Address for clients; operators get 127.0.0.1 and the next port.
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
-    /// Config file (TOML).
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// Where settings stand.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
 }
 
 /// Runs the server.
 ///
 /// # Errors
 /// When it cannot start; the text says what to do.
-pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logs();
-    let env =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut config = Config::read(args.config.as_deref(), env)?;
-    if let Some(data) = args.data {
-        config.store.dir = data;
+    let dev = args.settings.dev;
+    let loaded = args.settings.load().require_key(dev);
+    let loaded_file = loaded.file.clone();
+    let config = loaded.accept()?;
+    if let Some(file) = loaded_file {
+        info!(file = %file.display(), "settings read");
     }
-    if let Some(listen) = args.listen {
-        config.listen.address = listen;
+    let mode = if dev { Mode::Dev } else { Mode::Keyed };
+    let (files, connections) = (open_files::raise(), config.census_limits().connections_max);
+    if files < connections as u64 {
+        warn!(files, connections, "fewer open files are allowed than connections (ulimit -Hn)");
     }
-    let mode = if args.dev { Mode::Dev } else { Mode::Keyed };
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
@@ -65,6 +59,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // A write beyond the limit of file sizes would end the process on the spot; listened to, it fails like any other and
+    // takes the way of every write error. The listening goes on when the listener is dropped.
+    let _file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

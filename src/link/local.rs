@@ -7,13 +7,14 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
-use actix::Addr;
+use actix::{Addr, WeakAddr};
 use tidings_actors::{
     connection::{Connection, Tell},
+    give_back::give_back,
     offer::{Offer, offer},
     port::{
         edge::Registry,
-        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection},
+        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection, Visit},
     },
     shard::Shard,
 };
@@ -22,17 +23,17 @@ use tidings_schema::id::ShardId;
 thread_local! {
     /// This thread's addresses of shards, by number.
     static SHARDS: RefCell<Vec<Option<Addr<Shard>>>> = const { RefCell::new(Vec::new()) };
-    /// This thread's addresses of connections it has told something.
+    /// This thread's addresses of connections whose mailboxes are in memory here.
     static CONNECTIONS: RefCell<HashMap<ConnectionRef, Addr<Connection>>> = RefCell::new(HashMap::new());
 }
 
 /// Connections are kept in this many tables, so that workers seldom wait for each other.
 const STRIPES: usize = 64;
 
-/// The table of one process.
+/// The table of one process. An address has two allocations of its own, so that of a connection is made where it is used.
 pub struct LocalLink {
     shards: OnceLock<Vec<Addr<Shard>>>,
-    connections: Vec<Mutex<HashMap<ConnectionRef, Addr<Connection>>>>,
+    connections: Vec<Mutex<HashMap<ConnectionRef, WeakAddr<Connection>>>>,
 }
 
 impl Default for LocalLink {
@@ -66,23 +67,25 @@ impl LocalLink {
         })
     }
 
-    fn stripe(&self, at: ConnectionRef) -> &Mutex<HashMap<ConnectionRef, Addr<Connection>>> {
+    fn stripe(&self, at: ConnectionRef) -> &Mutex<HashMap<ConnectionRef, WeakAddr<Connection>>> {
         let stripe = usize::try_from(at.connection % STRIPES as u64).unwrap_or_default();
         &self.connections[stripe]
     }
 
     fn find(&self, at: ConnectionRef) -> Option<Addr<Connection>> {
-        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned()
+        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).get(&at)?.upgrade()
     }
 }
 
 impl Registry for LocalLink {
     fn register(&self, at: ConnectionRef, to: Addr<Connection>) {
-        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).insert(at, to);
+        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).insert(at, to.downgrade());
     }
 
     fn unregister(&self, at: ConnectionRef) {
-        self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner).remove(&at);
+        let mut known = self.stripe(at).lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&at);
+        give_back(&mut known);
     }
 }
 
@@ -95,8 +98,15 @@ impl Link for LocalLink {
         self.to_shard(shard, message, offer)
     }
 
+    fn sweep(&self, shard: ShardId, visit: Visit) -> Offer<Visit> {
+        self.to_shard(shard, visit, offer)
+    }
+
     fn forget(&self, connection: ConnectionRef) {
-        CONNECTIONS.with_borrow_mut(|known| known.remove(&connection));
+        CONNECTIONS.with_borrow_mut(|known| {
+            known.remove(&connection);
+            give_back(known);
+        });
     }
 
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {

@@ -4,5 +4,7 @@ pub mod listener;
 mod out_queue;
 pub mod websocket;
 
+pub use out_queue::OutBudget;
+
 #[cfg(test)]
 mod tests;

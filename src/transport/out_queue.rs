@@ -150,10 +150,8 @@ impl OutQueue {
                 Err(why) => return Err(why),
             }
         }
-        // After a burst an idle connection keeps nothing.
-        if self.items.capacity() > 4 {
-            self.items = VecDeque::new();
-        }
+        // An idle connection keeps nothing.
+        self.items = VecDeque::new();
         Ok(Flushed::All)
     }
 

@@ -17,7 +17,7 @@ use tidings_actors::{
     offer::Offer,
     port::{
         edge::{CloseReason, Registry},
-        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection},
+        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection, Visit},
         token::{Claims, TokenError, Tokens},
     },
     testkit::edge::{CASES, Client, Line, SUITE_FRAME_BYTES_MAX, Seen, Step},
@@ -224,6 +224,9 @@ impl Link for NoLink {
     }
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         Offer::Closed(message)
+    }
+    fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
+        Offer::Closed(visit)
     }
     fn connection(&self, _: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
         Offer::Closed(parts)

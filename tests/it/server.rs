@@ -86,6 +86,20 @@ impl Server {
         timeout(PATIENCE, child.wait()).await.expect("it stops").unwrap()
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let (mut child, _screen) = self.running.take().expect("it runs");
+        timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap()
+    }
+
+    /// Lets no file of the running server grow beyond so many bytes, as a disk that fails.
+    pub fn limit_files_to(&self, bytes: u64) {
+        let (child, _) = self.running.as_ref().expect("it runs");
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+        let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+    }
+
     /// Where clients connect.
     pub fn url(&self) -> String {
         format!("ws://{}/v1/ws", self.listen)
@@ -94,6 +108,11 @@ impl Server {
     /// Where clients connect, below HTTP.
     pub fn address(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Where operators connect.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     /// The data directory.

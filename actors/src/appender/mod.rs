@@ -13,9 +13,12 @@ use tidings_schema::id::{Seq, ShardId, Uid};
 
 use self::lane::{PutLane, RowLane};
 pub use self::progress::{LaneState, Progress, PutNumber};
-use crate::port::{
-    ownership::Ownership,
-    store::{Change, Row, Store, TimelineId},
+use crate::{
+    give_back::give_back,
+    port::{
+        ownership::Ownership,
+        store::{Change, Row, Store, TimelineId},
+    },
 };
 
 /// Rows of one timeline that may wait for the store. When full, the op is answered 5003 and nothing is taken.
@@ -135,6 +138,8 @@ impl Appender {
         let mut lanes = self.lanes.borrow_mut();
         lanes.rows.remove(&TimelineId::Inbox(uid.clone()));
         lanes.puts.remove(uid);
+        give_back(&mut lanes.rows);
+        give_back(&mut lanes.puts);
     }
 }
 

@@ -122,7 +122,8 @@ impl Deliveries {
             // A repetition may drain a second time what drained before; that counts too.
             self.drained_owed = Some(self.drained);
         }
-        if self.queued.is_empty() && self.queued.capacity() > 16 {
+        if self.queued.is_empty() {
+            // An idle connection keeps nothing.
             self.queued = VecDeque::new();
         }
     }

@@ -65,9 +65,10 @@ impl Connection {
         if self.is_closing() {
             return;
         }
+        let text = why.to_string();
         match why {
-            FrameError::TooLarge => self.fail(ErrorCode::FrameTooLarge, "frame is too large", CloseReason::TooLarge),
-            FrameError::Malformed => self.fail(ErrorCode::BadFrame, "frame cannot be parsed", CloseReason::BadFrame),
+            FrameError::TooLarge => self.fail(ErrorCode::FrameTooLarge, &text, CloseReason::TooLarge),
+            FrameError::Malformed(_) => self.fail(ErrorCode::BadFrame, &text, CloseReason::BadFrame),
         }
     }
 

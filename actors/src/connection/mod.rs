@@ -296,7 +296,7 @@ impl Actor for Connection {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(ACTOR_QUEUE_MAX);
-        self.roster.add(self.at.connection, ctx.address(), Rc::clone(&self.pulse));
+        self.roster.add(self.at.connection, &ctx.address(), Rc::clone(&self.pulse));
         ctx.spawn(io::Io);
     }
 

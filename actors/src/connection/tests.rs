@@ -20,7 +20,7 @@ use crate::{
         census::{Census, CensusLimits},
     },
     port::{
-        link::{EntryFrame, PeerMessage, Push, ToConnection},
+        link::{EntryFrame, PeerMessage, Push, ToConnection, Visit},
         token::{Claims, TokenError},
     },
     testkit::edge::{Client as _, MemoryClient, Seen, memory},
@@ -60,6 +60,9 @@ impl Link for TestLink {
     fn forget(&self, _: ConnectionRef) {}
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         Offer::Closed(message)
+    }
+    fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
+        Offer::Closed(visit)
     }
     fn connection(&self, _: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
         Offer::Closed(parts)

@@ -6,10 +6,10 @@ use std::{
     rc::Rc,
 };
 
-use actix::Addr;
+use actix::{Addr, WeakAddr};
 use tidings_schema::id::Millis;
 
-use crate::connection::Connection;
+use crate::{connection::Connection, give_back::give_back};
 
 /// When a connection wants its next sweep; shared by the connection, which sets it, and the hub, which looks.
 #[derive(Debug, Default)]
@@ -41,7 +41,8 @@ impl Pulse {
 }
 
 struct Seat {
-    connection: Addr<Connection>,
+    /// An address has two allocations of its own; it is made when the connection is due, which is seldom.
+    connection: WeakAddr<Connection>,
     pulse: Rc<Pulse>,
 }
 
@@ -52,16 +53,14 @@ pub struct Roster {
 }
 
 impl Roster {
-    pub(crate) fn add(&self, number: u64, connection: Addr<Connection>, pulse: Rc<Pulse>) {
-        self.seats.borrow_mut().insert(number, Seat { connection, pulse });
+    pub(crate) fn add(&self, number: u64, connection: &Addr<Connection>, pulse: Rc<Pulse>) {
+        self.seats.borrow_mut().insert(number, Seat { connection: connection.downgrade(), pulse });
     }
 
     pub(crate) fn remove(&self, number: u64) {
         let mut seats = self.seats.borrow_mut();
         seats.remove(&number);
-        if seats.capacity() > 1024 && seats.len() < seats.capacity() / 4 {
-            seats.shrink_to_fit();
-        }
+        give_back(&mut seats);
     }
 
     /// How many connections this worker has.
@@ -78,10 +77,11 @@ impl Roster {
 
     pub(super) fn due(&self, now: Millis) -> Vec<Addr<Connection>> {
         let seats = self.seats.borrow();
-        seats.values().filter(|seat| seat.pulse.due() <= now).map(|seat| seat.connection.clone()).collect()
+        seats.values().filter(|seat| seat.pulse.due() <= now).filter_map(|seat| seat.connection.upgrade()).collect()
     }
 
     pub(super) fn all(&self) -> Vec<(u64, Addr<Connection>)> {
-        self.seats.borrow().iter().map(|(&number, seat)| (number, seat.connection.clone())).collect()
+        let seats = self.seats.borrow();
+        seats.iter().filter_map(|(&number, seat)| Some((number, seat.connection.upgrade()?))).collect()
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 
 impl Mailbox {
     pub(super) fn attach(&mut self, from: ConnectionRef, op_id: OpId, attach: Attach) {
-        let resume_after = self.resume_after(&attach);
+        let (resume_after, lost) = (self.resume_after(&attach), self.is_lost(&attach));
         let now = self.parts.clock.now();
         if let Some(known) = self.devices.known.get_mut(&attach.device) {
             known.last_seen = now;
@@ -32,9 +32,9 @@ impl Mailbox {
             let put = known.put;
             self.checkpoint.cursors_changed(self.parts.clock.uptime());
             if put > self.checkpoint.flushed {
-                return self.devices.greetings.push(Greeting { put, from, op_id, attach, resume_after });
+                return self.devices.greetings.push(Greeting { put, from, op_id, attach, resume_after, lost });
             }
-            return self.welcome(from, op_id, &attach, resume_after);
+            return self.welcome(from, op_id, &attach, resume_after, lost);
         }
         // A device is known durably before it is welcomed: else its place would be forgotten by a crash, and what it
         // never got would count as seen.
@@ -43,7 +43,7 @@ impl Mailbox {
         if let Some(known) = self.devices.known.get_mut(&attach.device) {
             known.put = put;
         }
-        self.devices.greetings.push(Greeting { put, from, op_id, attach, resume_after });
+        self.devices.greetings.push(Greeting { put, from, op_id, attach, resume_after, lost });
     }
 
     fn know(&mut self, attach: &Attach, cursor: Seq, last_seen: Millis) {
@@ -93,18 +93,40 @@ impl Mailbox {
         self.devices.greetings = waiting;
         let ready: Vec<Greeting> = ready;
         for greeting in ready {
-            self.welcome(greeting.from, greeting.op_id, &greeting.attach, greeting.resume_after);
-            self.feed(greeting.from, ctx);
+            let Greeting { from, op_id, attach, resume_after, lost, .. } = greeting;
+            self.welcome(from, op_id, &attach, resume_after, lost);
+            self.feed(from, ctx);
         }
     }
 
-    /// Where the device goes on: what the client says it has, else what it acknowledged, else the head.
+    /// Where the device goes on: what the client says it has, else what it acknowledged, else the head. The beginning of
+    /// the log means the first row that is kept. A device that was away for longer than rows are kept goes on from the
+    /// head, and is told to start over.
     fn resume_after(&self, attach: &Attach) -> Seq {
         let head = self.timeline.committed();
         match &attach.resume {
-            Some(resume) if self.is_place(resume.inbox, attach) => resume.inbox,
+            Some(resume) if self.is_place(resume.inbox, attach) => resume.inbox.max(self.checkpoint.kept.floor.prev()),
             Some(_) => head,
-            None => self.devices.known.get(&attach.device).map_or(head, |known| known.cursor.min(head)),
+            None => self.cursor(attach).filter(|_| !self.is_lost(attach)).unwrap_or(head),
+        }
+    }
+
+    /// What a device that says nothing acknowledged before.
+    fn cursor(&self, attach: &Attach) -> Option<Seq> {
+        let head = self.timeline.committed();
+        self.devices.known.get(&attach.device).map(|known| known.cursor.min(head))
+    }
+
+    /// Whether what follows a place is still there. Zero is a place: all that is kept follows it.
+    fn is_kept(&self, place: Seq) -> bool {
+        place == Seq::ZERO || !self.checkpoint.kept.is_gone_after(place)
+    }
+
+    /// Whether what the device had is no place to go on from.
+    fn is_lost(&self, attach: &Attach) -> bool {
+        match &attach.resume {
+            Some(resume) => !self.is_place(resume.inbox, attach),
+            None => self.cursor(attach).is_some_and(|cursor| self.checkpoint.kept.is_gone_after(cursor)),
         }
     }
 
@@ -114,17 +136,13 @@ impl Mailbox {
             Some(theirs) => Some(theirs) == self.log_id(),
             None => true,
         };
-        same_log && inbox <= self.timeline.committed() && inbox.next() >= self.checkpoint.floor
+        same_log && inbox <= self.timeline.committed() && self.is_kept(inbox)
     }
 
-    fn welcome(&mut self, from: ConnectionRef, op_id: OpId, attach: &Attach, resume_after: Seq) {
+    fn welcome(&mut self, from: ConnectionRef, op_id: OpId, attach: &Attach, resume_after: Seq, lost: bool) {
         let head = self.timeline.committed();
-        let reset = match &attach.resume {
-            Some(resume) if !self.is_place(resume.inbox, attach) => {
-                Some(wire::Reset { floor: self.checkpoint.floor.get(), as_of: resume_after.get() })
-            }
-            Some(_) | None => None,
-        };
+        let floor = self.checkpoint.kept.floor.get();
+        let reset = lost.then(|| wire::Reset { floor, as_of: resume_after.get() });
         self.go_online(from, attach, resume_after);
         let facts =
             welcome::Facts { log_id: self.log_id(), head, unread_total: self.committed_unread, resume_after, reset };

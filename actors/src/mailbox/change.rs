@@ -82,7 +82,7 @@ impl Mailbox {
         if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
             return self.refuse(from, op_id, ErrorCode::RateLimited, "too many messages per second", retry_after_ms);
         }
-        if self.redactions.are_full() || self.peers.unaccepted >= OUTBOX_ROWS_MAX {
+        if self.changes_are_full() || self.peers.unaccepted >= OUTBOX_ROWS_MAX {
             return self.refuse(from, op_id, ErrorCode::Busy, "too many changes wait for the store or the peer", 1_000);
         }
         let refers = self.place_of(found);
@@ -132,7 +132,7 @@ impl Mailbox {
         if !recalls && self.peers.entry(from).live.was_blocked_at(entry.time) {
             return self.leave_no_row(from, place);
         }
-        if self.redactions.are_full() {
+        if self.changes_are_full() {
             return Taken::No;
         }
         match self.append(from, &NewRow::ChangeIn(Incoming { entry, place, target }, of, change)) {

@@ -13,7 +13,7 @@ use tidings_schema::{
     record,
     row::{InboxRow, RowBody, history_row},
 };
-use tidings_state::conversation::history_bucket;
+use tidings_state::{conversation::history_bucket, retention::Kept};
 
 use super::{Mailbox, Phase, peers::Peer};
 use crate::{
@@ -41,8 +41,8 @@ enum Leaving {
 pub(super) struct Checkpoint {
     /// All projections cover rows up to here, durably or on their way.
     upto: Seq,
-    /// First row that is kept.
-    pub(super) floor: Seq,
+    /// What is kept.
+    pub(super) kept: Kept,
     /// The store has the mark, or gets it with the rows on their way.
     pub(super) marked: bool,
     /// Last put that is durable, as far as this actor has noticed.
@@ -50,7 +50,7 @@ pub(super) struct Checkpoint {
     /// The checkpoint on its way.
     writing: Option<(PutNumber, Seq)>,
     /// The newest checkpoint record.
-    record: record::MailboxCheckpoint,
+    pub(super) record: record::MailboxCheckpoint,
     written_at: Millis,
     touched_at: Millis,
     /// When the oldest change of a device that no record shows was made.
@@ -62,7 +62,7 @@ impl Checkpoint {
     pub(super) fn new(now: Millis) -> Self {
         Self {
             upto: Seq::ZERO,
-            floor: Seq::new(1),
+            kept: Kept::default(),
             marked: false,
             flushed: PutNumber::default(),
             writing: None,
@@ -77,7 +77,7 @@ impl Checkpoint {
     /// Continues from what was read.
     pub(super) fn restore(&mut self, record: record::MailboxCheckpoint, flushed: PutNumber) {
         self.upto = Seq::new(record.upto);
-        self.floor = Seq::new(record.floor.max(1));
+        self.kept = Kept::restore(record.swept, record.floor, record.ids_floor);
         self.flushed = flushed;
         self.record = record;
     }
@@ -150,9 +150,10 @@ impl Mailbox {
             effects_upto: self.peers.effects_upto(committed).get(),
             newest: self.window.newest(committed),
             devices: self.devices.list(),
-            floor: self.checkpoint.floor.get(),
+            floor: self.checkpoint.kept.floor.get(),
             not_before: 0,
-            ids_floor: 0,
+            ids_floor: self.checkpoint.kept.ids.get(),
+            swept: self.checkpoint.kept.swept.get(),
             new_peers_left,
             new_peers_at: new_peers_at.get(),
         };
@@ -239,6 +240,7 @@ impl Mailbox {
             && self.answers.is_empty()
             && self.redactions.is_empty()
             && self.checkpoint.writing.is_none()
+            && self.sweeping.is_none()
             && self.progress.state() == LaneState::Open
             && !self.parts.appender.in_flight(&self.uid)
             && self.peers.owe_nothing()
@@ -295,6 +297,7 @@ impl Mailbox {
         let mut directory = self.parts.directory.borrow_mut();
         for (connection, online) in &self.devices.online {
             directory.remember(&self.uid, *connection, online.queue.sent(), online.queue.acked());
+            self.parts.link.forget(*connection);
         }
         directory.stopped(&self.uid);
         drop(directory);

@@ -64,6 +64,7 @@ impl Mailbox {
         self.redactions_flushed(ctx);
         self.welcome_flushed(ctx);
         self.noted_flushed();
+        self.sweep_flushed();
         if self.phase == Phase::Stopping {
             self.go_on_leaving(ctx);
         }

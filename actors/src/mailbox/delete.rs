@@ -72,12 +72,16 @@ impl Mailbox {
         whole: bool,
         settled: &Conversation,
     ) {
-        let Some(MarkerRow { n, place }) = self.marker_at(upto, settled) else {
-            let text = "no message of this conversation has that seq";
-            return self.refuse(from, op_id, ErrorCode::NoSuchSeq, text, 0);
+        let marker = match self.marker_at(upto, settled) {
+            // The marker stands there or beyond already.
+            _ if upto <= settled.last_read => MarkerRow { n: 0, place: None },
+            Some(marker) => marker,
+            None => {
+                let text = "no message of this conversation has that seq";
+                return self.refuse(from, op_id, ErrorCode::NoSuchSeq, text, 0);
+            }
         };
-        let moves = upto > settled.last_read;
-        let (read_n, place) = if moves { (n, place) } else { (0, None) };
+        let MarkerRow { n: read_n, place } = marker;
         let left = (upto >= settled.shown_seq()).then(Bytes::new);
         let body = RowBody::Deleted { seqs: Vec::new(), upto, whole, read_n, place, left };
         self.append_deleted(from, op_id, peer, body);

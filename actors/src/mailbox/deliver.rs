@@ -3,7 +3,7 @@
 use actix::Context;
 use metrics::counter;
 use tidings_schema::id::{Place, Uid};
-use tidings_state::deliver::{Verdict, judge};
+use tidings_state::deliver::{Verdict, judge, judge_adopting};
 
 use super::{
     Mailbox,
@@ -31,6 +31,7 @@ impl Mailbox {
     fn on_deliver(&mut self, from: &Uid, deliver: Deliver) {
         let seqs: Vec<_> = deliver.entries.iter().map(|entry| entry.seq).collect();
         let have = self.peers.entry(from).live.peer;
+        let judge = if deliver.adopt { judge_adopting } else { judge };
         match mutants::judged(judge(have, deliver.log_id, deliver.prev, &seqs)) {
             Verdict::Gap { have } => {
                 counter!("tidings_deliver_gaps_total").increment(1);

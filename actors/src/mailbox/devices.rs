@@ -61,6 +61,8 @@ pub(super) struct Greeting {
     pub(super) op_id: OpId,
     pub(super) attach: Attach,
     pub(super) resume_after: Seq,
+    /// What the device had is no place to go on from.
+    pub(super) lost: bool,
 }
 
 /// All devices of one user.
@@ -122,6 +124,13 @@ impl Devices {
     pub(super) fn delivered_upto(&mut self, upto: Seq) -> BTreeMap<Uid, Place> {
         let later = self.delivered.split_off(&upto.next());
         std::mem::replace(&mut self.delivered, later).into_values().collect()
+    }
+
+    /// What all devices that are online, or about to be, have acknowledged: nothing above it may be swept.
+    pub(super) fn acked_upto(&self) -> Seq {
+        let online = self.online.values().map(|online| online.queue.acked());
+        let greeted = self.greetings.iter().map(|greeting| greeting.resume_after);
+        online.chain(greeted).min().unwrap_or(Seq::new(u64::MAX))
     }
 
     /// Whether nothing is on its way to any device.

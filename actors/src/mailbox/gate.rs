@@ -130,6 +130,7 @@ impl Mailbox {
     pub(super) fn need(&self, work: &Work) -> Option<Need> {
         match work {
             Work::Peer(message) => self.need_peer(&message.from).or_else(|| self.need_referred(message)),
+            Work::Sweep(_) => None,
             Work::Command(Command { op, .. }) => match op {
                 Op::Send(send) => {
                     let reply_to = send.draft.reply_to.iter().map(|reply_to| Target::Own(reply_to.seq)).collect();
@@ -307,7 +308,8 @@ impl Mailbox {
             }
             Fetched::Id(id, found) => self.gate.id = Some((id, found)),
             Fetched::Marker(seq, row) => self.gate.marker = Some((seq, row)),
-            Fetched::Targets(found) => self.gate.targets = found,
+            // Beside those of an earlier round: what was in memory then may have left it.
+            Fetched::Targets(found) => self.gate.targets.extend(found),
             Fetched::Left(entry) => self.gate.left = Some(self.shown(entry)),
         }
     }

@@ -237,7 +237,9 @@ async fn read_all(store: Arc<dyn Store>, uid: Uid) -> Result<Loaded, StoreError>
     };
     let devices = read_devices(&store, &uid, &checkpoint).await?;
     let (upto, timeline) = (Seq::new(checkpoint.upto), TimelineId::Inbox(uid.clone()));
-    let debts = read_debts(&store, &timeline, Seq::new(checkpoint.effects_upto), upto).await?;
+    // Whatever was swept had been accepted.
+    let owed_after = Seq::new(checkpoint.effects_upto.max(checkpoint.floor.saturating_sub(1)));
+    let debts = read_debts(&store, &timeline, owed_after, upto).await?;
     let rows = read_rows(&store, timeline.clone(), upto, Seq::new(u64::MAX)).await?;
     let last = rows.last().map_or(upto, |row| row.seq);
     no_row_after(&store, timeline, last).await?;

@@ -25,6 +25,7 @@ mod receipts;
 mod redact;
 mod rows;
 mod send;
+mod sweep;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -61,7 +62,7 @@ use crate::{
     appender::Progress,
     mutants::{self, Mutant},
     port::{
-        link::{Command, ConnectionRef, Op, OpId, PeerMessage, ToConnection},
+        link::{Command, ConnectionRef, Op, OpId, PeerMessage, ToConnection, Visit},
         store::TimelineId,
     },
     shard::{ShardParts, Told},
@@ -82,6 +83,8 @@ pub enum Work {
     Command(Command),
     /// By another mailbox.
     Peer(PeerMessage),
+    /// By the round that looks for what is old.
+    Sweep(Visit),
 }
 
 impl Work {
@@ -90,7 +93,7 @@ impl Work {
     pub(crate) fn is_owed(&self) -> bool {
         match self {
             Self::Command(command) => matches!(command.op, Op::Detach | Op::Drained(_) | Op::Dropped(_)),
-            Self::Peer(_) => false,
+            Self::Peer(_) | Self::Sweep(_) => false,
         }
     }
 }
@@ -148,6 +151,7 @@ pub struct Mailbox {
     redactions: Redactions,
     answers: VecDeque<Waiting>,
     checkpoint: Checkpoint,
+    sweeping: Option<sweep::Sweeping>,
     last_frame: Option<push::LastFrame>,
     /// What this turn tells connections, in order; leaves at the end of the turn.
     told: BTreeMap<ConnectionRef, Vec<ToConnection>>,
@@ -182,6 +186,7 @@ impl Mailbox {
             redactions: Redactions::default(),
             answers: VecDeque::new(),
             checkpoint: Checkpoint::new(now),
+            sweeping: None,
             last_frame: None,
             told: BTreeMap::new(),
             told_again: Vec::new(),
@@ -217,10 +222,13 @@ impl Mailbox {
     }
 
     fn do_work(&mut self, work: Work, ctx: &mut Context<Self>) {
-        self.checkpoint.touch(self.parts.clock.uptime());
+        if !matches!(work, Work::Sweep(_)) {
+            self.checkpoint.touch(self.parts.clock.uptime());
+        }
         match work {
             Work::Command(command) => self.do_command(command, ctx),
             Work::Peer(message) => self.hear(message, ctx),
+            Work::Sweep(visit) => self.begin_sweep(visit),
         }
         self.gate.done();
     }

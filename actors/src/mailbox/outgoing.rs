@@ -50,7 +50,7 @@ impl Mailbox {
 
     /// The first rows of the flight are not in memory any more: bodies are read again from the log.
     fn fetch_flight(&mut self, uid: Uid, flight: Flight, ctx: &mut Context<Self>) {
-        let Some(first) = flight.seqs.first() else { return };
+        let Some(first) = flight.seqs.first().copied() else { return };
         let limit = PageLimit { rows: READ_ROWS, bytes: DELIVER_BYTES_MAX };
         let page = self.parts.store.read(self.timeline_id.clone(), first.prev(), self.timeline.committed(), limit);
         self.read_then(ctx, page, move |page, mailbox, ctx| {
@@ -66,6 +66,10 @@ impl Mailbox {
             // In the order of the chain, up to the first that is missing: none is ever passed over.
             let chained = wanted.zip(&flight.seqs).take_while(|(row, seq)| row.seq == **seq);
             let entries: Vec<DeliverEntry> = chained.map_while(|(row, _)| mailbox.deliver_entry(row)).collect();
+            if entries.is_empty() && mailbox.checkpoint.kept.is_gone_after(first.prev()) {
+                // Accepted and swept while they were read.
+                return;
+            }
             if entries.is_empty() {
                 return mailbox.stop_corrupt("a row that was committed is not in the log", ctx);
             }
@@ -87,7 +91,7 @@ impl Mailbox {
             peer.outbox.trim(&mut flight, keep);
         }
         counter!("tidings_delivers_total").increment(1);
-        let say = Say::Deliver(Deliver { log_id, prev: flight.prev, entries, read: flight.read });
+        let say = Say::Deliver(Deliver { log_id, prev: flight.prev, entries, read: flight.read, adopt: flight.adopt });
         if !self.say(uid, say) {
             let now = self.parts.clock.uptime();
             if let Some(peer) = self.peers.get_mut(uid) {
@@ -135,12 +139,14 @@ impl Mailbox {
         }
     }
 
-    /// The peer lost rows that it had accepted (it was restored): the chain after `have` is read from the log again.
+    /// The peer lost rows that it had accepted (it was restored): the chain after `have` is read from the log again, as far
+    /// back as the log goes.
     fn reload_chain(&mut self, uid: Uid, have: Seq, ctx: &mut Context<Self>) {
         counter!("tidings_chains_reloaded_total").increment(1);
         let (store, timeline, committed) =
             (self.parts.store.clone(), self.timeline_id.clone(), self.timeline.committed());
-        let rows = async move { super::load::read_rows(&store, timeline, have, committed).await };
+        let after = have.max(self.checkpoint.kept.floor.prev());
+        let rows = async move { super::load::read_rows(&store, timeline, after, committed).await };
         ctx.spawn(rows.into_actor(self).map(move |rows, mailbox, ctx| {
             let rows = match rows {
                 Ok(rows) => rows,
@@ -148,15 +154,28 @@ impl Mailbox {
                 // The peer says again that it misses rows when it is delivered to again.
                 Err(StoreError::Unavailable(_) | StoreError::Rejected(_)) => return,
             };
-            let Some(later) = mailbox.rows.page(committed, mailbox.timeline.head(), usize::MAX) else {
-                // They left memory while the log was read: it has them now.
+            let later = mailbox.rows.page(committed, mailbox.timeline.head(), usize::MAX);
+            let swept = mailbox.checkpoint.kept.is_gone_after(after);
+            let Some(later) = later.filter(|_| !swept) else {
+                // They left memory while the log was read, and it has them now; or what was read is not kept any more.
                 return mailbox.reload_chain(uid, have, ctx);
             };
-            let out = |row: &InboxRow| row.with.as_ref() == Some(&uid) && row.body.prev_out().is_some();
-            let chain: Vec<Seq> = rows.into_iter().chain(later).filter(out).map(|row| row.seq).collect();
-            mailbox.peers.go_back(&uid, have, chain);
+            mailbox.restart_chain(&uid, have, rows.into_iter().chain(later));
             mailbox.drive(&uid, ctx);
         }));
+    }
+
+    /// The chain towards a peer goes on with these rows, the first of which may not follow what the peer has.
+    fn restart_chain(&mut self, uid: &Uid, have: Seq, rows: impl Iterator<Item = InboxRow>) {
+        let out = |row: InboxRow| Some((row.seq, row.body.prev_out().filter(|_| row.with.as_ref() == Some(uid))?));
+        let chain: Vec<(Seq, Seq)> = rows.filter_map(out).collect();
+        let newest = self.peers.get(uid).map_or(Seq::ZERO, |peer| peer.live.last_out);
+        let base = chain.first().map_or(newest, |(_, prev)| *prev);
+        if base > have {
+            counter!("tidings_chains_adopted_total").increment(1);
+            warn!(uid = %self.uid, peer = %uid, %have, %base, "rows that a peer misses are not kept any more");
+        }
+        self.peers.go_back_to_kept(uid, have, base, chain.into_iter().map(|(seq, _)| seq).collect());
     }
 
     /// A committed read marker is told to the peer whose messages it covers.

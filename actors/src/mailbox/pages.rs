@@ -31,6 +31,8 @@ const CONVERSATION_BYTES: usize = 160;
 impl Mailbox {
     pub(super) fn sync(&mut self, from: ConnectionRef, op_id: OpId, after: Seq, limit: usize, ctx: &mut Context<Self>) {
         let committed = self.timeline.committed();
+        // What is below the floor is gone: the page begins at it.
+        let after = after.max(self.checkpoint.kept.floor.prev());
         if after >= committed {
             return self.answer_page(from, op_id, Vec::new(), committed, More::No);
         }
@@ -44,6 +46,10 @@ impl Mailbox {
         let page = self.parts.store.read(self.timeline_id.clone(), after, committed, limit);
         self.read_then(ctx, page, move |page, mailbox, ctx| {
             match page.and_then(decode_page) {
+                // They were swept while the page was read.
+                Ok(rows) if rows.is_empty() && mailbox.checkpoint.kept.is_gone_after(after) => {
+                    mailbox.sync(from, op_id, after, limit.rows, ctx);
+                }
                 Ok(rows) => {
                     mailbox.devices.note_pushed(rows.iter());
                     let page = rows.into_iter().map(|row| (row.seq, mailbox.shown(row.entry))).collect();

@@ -123,6 +123,14 @@ impl Peers {
         self.unaccepted = self.map.values().map(|peer| peer.outbox.unaccepted()).sum();
     }
 
+    /// The same with what is kept of the chain, whose first row follows `base`.
+    pub(super) fn go_back_to_kept(&mut self, peer: &Uid, have: Seq, base: Seq, chain: Vec<Seq>) {
+        if let Some(peer) = self.map.get_mut(peer) {
+            peer.outbox.go_back_to_kept(have, base, chain);
+        }
+        self.unaccepted = self.map.values().map(|peer| peer.outbox.unaccepted()).sum();
+    }
+
     /// Conversations that nothing is known of beyond their records leave memory when there are very many.
     pub(super) fn release(&mut self) {
         if self.map.len() <= PEERS_KEPT {

@@ -20,7 +20,7 @@ use tracing::warn;
 
 use super::{
     Mailbox,
-    checkpoint::encode,
+    checkpoint::{CHECKPOINT_ROWS, encode},
     push::decode_page,
     read::ok,
     targets::{history_key, read_history_row},
@@ -36,6 +36,9 @@ use crate::{
 
 /// Changes whose messages are not written anew yet; further ones are refused (5003), between mailboxes repeated.
 pub const REDACTIONS_MAX: usize = 64;
+/// Rows without a checkpoint after which changes have to wait until there is one, so that a stream of them cannot keep it
+/// from being written.
+pub const CHECKPOINT_HELD_ROWS_MAX: u64 = 8 * CHECKPOINT_ROWS;
 /// Changes that are done but still looked for while pages are being read; the oldest go first.
 pub const RECENT_MAX: usize = 256;
 
@@ -73,10 +76,6 @@ pub(super) struct Redactions {
 impl Redactions {
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
-    }
-
-    pub(super) fn are_full(&self) -> bool {
-        self.pending.len() >= REDACTIONS_MAX
     }
 
     /// A change has its row.
@@ -178,6 +177,12 @@ fn is_edit_of(entry: &Bytes, target: Seq) -> bool {
 }
 
 impl Mailbox {
+    /// Whether another change has to wait: too many are unfinished, or they have held a checkpoint up for too long.
+    pub(super) fn changes_are_full(&self) -> bool {
+        let behind = self.timeline.committed().since(self.checkpoint.upto()) >= CHECKPOINT_HELD_ROWS_MAX;
+        self.redactions.pending.len() >= REDACTIONS_MAX || (behind && !self.redactions.is_empty())
+    }
+
     /// Writes the messages of committed changes anew, one batch at a time.
     pub(super) fn redact(&mut self, ctx: &mut Context<Self>) {
         let committed = self.timeline.committed();
@@ -219,7 +224,7 @@ impl Mailbox {
             owner: self.uid.clone(),
             timeline: self.timeline_id.clone(),
             store: Arc::clone(&self.parts.store),
-            floor: self.checkpoint.floor,
+            floor: self.checkpoint.kept.floor,
             conversations: self.redactions.pending.iter().filter_map(known).collect(),
             rows: BTreeMap::new(),
             order: Vec::new(),

@@ -40,6 +40,7 @@ impl Mailbox {
         self.release_peers();
         self.write_cursors_if_due(now);
         self.checkpoint_if_due();
+        self.sweep_on(ctx);
         self.flush();
         self.leave_if_idle(now, ctx);
     }

@@ -130,14 +130,15 @@ pub struct Progress {
 }
 
 /// Why there is no frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The declared length is over the limit; nothing of it was buffered.
     #[error("frame too large")]
     TooLarge,
-    /// It breaks the transport's rules, or is no frame of the protocol.
-    #[error("frame cannot be parsed")]
-    Malformed,
+    /// It breaks the transport's rules, or is no frame of the protocol. Says what is wrong with which field, and never
+    /// repeats a value.
+    #[error("frame cannot be parsed: {0}")]
+    Malformed(Box<str>),
 }
 
 /// The reading end of one connection.

@@ -14,6 +14,8 @@ use tidings_schema::{
     message::{Draft, PayloadHash},
     wire,
 };
+use tidings_state::retention::Horizon;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::offer::Offer;
 
@@ -272,6 +274,8 @@ pub struct Deliver {
     pub entries: Vec<DeliverEntry>,
     /// The sender's read marker, in the receiver's log.
     pub read: Option<Place>,
+    /// The sender's log does not reach back further than `prev`: what the receiver misses before is not missed.
+    pub adopt: bool,
 }
 
 /// One row on its way from mailbox to mailbox.
@@ -363,6 +367,17 @@ pub struct Gap {
     pub have: Seq,
 }
 
+/// An inbox has something old enough to go.
+#[derive(Debug)]
+pub struct Visit {
+    /// Whose.
+    pub uid: Uid,
+    /// What is old enough.
+    pub horizon: Horizon,
+    /// One of the few inboxes that are swept at a time; given back when this is dropped.
+    pub permit: OwnedSemaphorePermit,
+}
+
 /// Reaches actors. One instance per node, used from every thread.
 pub trait Link: Send + Sync + 'static {
     /// To the mailbox of `command.uid`, through its shard. `Full` and `Closed` mean: nothing was taken.
@@ -371,9 +386,12 @@ pub trait Link: Send + Sync + 'static {
     /// To another mailbox, through its shard.
     fn peer(&self, shard: ShardId, message: PeerMessage) -> Offer<PeerMessage>;
 
+    /// To the mailbox that is to be swept, through its shard. What is not taken is left to the next round.
+    fn sweep(&self, shard: ShardId, visit: Visit) -> Offer<Visit>;
+
     /// To a connection.
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>>;
 
-    /// This thread tells that connection nothing more.
+    /// This thread tells that connection nothing more, or not for a while: what is kept to reach it may go.
     fn forget(&self, connection: ConnectionRef);
 }

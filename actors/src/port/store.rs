@@ -17,6 +17,9 @@ pub const APPEND_BYTES_MAX: usize = 16 * 1024;
 /// Rows of one bucket: an append never crosses a bucket's border, seq 1 to 10 000 being the first bucket.
 pub const BUCKET_ROWS: u64 = 10_000;
 
+/// Rows that one call of [`Store::sweep`] removes at most.
+pub const SWEEP_ROWS_MAX: u64 = 256;
+
 /// Names a timeline.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimelineId {
@@ -141,6 +144,20 @@ pub fn check_put(changes: &[Change]) -> Result<(), StoreError> {
     if owners.all(|owner| owner == first) { Ok(()) } else { Err(StoreError::Rejected("records of several owners")) }
 }
 
+/// Checks what every store asks of a sweep.
+///
+/// # Errors
+/// [`StoreError::Rejected`] when the range is turned round, or has more than [`SWEEP_ROWS_MAX`] places.
+pub fn check_sweep(from: Seq, below: Seq) -> Result<(), StoreError> {
+    if from > below {
+        return Err(StoreError::Rejected("sweep of a range that is turned round"));
+    }
+    if below.since(from) > SWEEP_ROWS_MAX {
+        return Err(StoreError::Rejected("sweep of too many rows"));
+    }
+    Ok(())
+}
+
 /// How much of a page is wanted: ends at whichever comes first, and has at least one row if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit {
@@ -159,16 +176,20 @@ pub struct Page {
     pub more: bool,
 }
 
-/// Lists of keys that can be walked. Only keys that are written once or seldom are ever walked.
+/// Lists of keys that can be walked. Only keys that are written once or seldom are ever walked; the list of inboxes is
+/// the exception, and is walked slowly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scan {
     /// Marks of a shard.
     Marks(ShardId),
     /// Peers of a user.
     Peers(Uid),
+    /// Owners of inboxes, of all shards: everyone with a head record.
+    Inboxes,
 }
 
-/// A page of a scan: the uids named by the keys, ascending.
+/// A page of a scan: the uids named by the keys, ascending. Of [`Scan::Inboxes`] in an order that is the store's own, but
+/// always the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanPage {
     /// The uids.
@@ -247,4 +268,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Overwrites one row by its redacted form; the only way a stored row ever changes. `Rejected` if there is no such row.
     fn redact(&self, timeline: TimelineId, row: Row, stamp: Stamp) -> Reply<()>;
+
+    /// Removes the rows with `from <= seq < below`, at most [`SWEEP_ROWS_MAX`] places; those that are not there are no
+    /// error. Durable when it resolves. The caller knows where it left off, so a store need not look for rows: what was
+    /// removed before would only be in the way.
+    fn sweep(&self, timeline: TimelineId, from: Seq, below: Seq) -> Reply<()>;
 }

@@ -8,30 +8,20 @@ use std::{
 
 use actix::Addr;
 use metrics::gauge;
-use tidings_schema::id::{DeviceId, Seq, Uid};
+use tidings_schema::id::{Seq, Uid};
 
+use super::registrations::{Registration, Registrations};
 use crate::{
+    give_back::give_back,
     mailbox::{Mailbox, Work},
     port::link::ConnectionRef,
+    shard::roll::Roll,
 };
 
 /// Work that may wait for one mailbox while it stops or while its user is greeted; more is refused.
 pub const WORK_WAITING_MAX: usize = 64;
 /// Panics in a row, without having served in between, after which a mailbox counts as damaged.
 const PANICS_MAX: u32 = 3;
-
-/// One online device of a user: all that is kept of a connected but quiet user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Its connection.
-    pub connection: ConnectionRef,
-    /// Which device.
-    pub device: DeviceId,
-    /// Last entry pushed to the connection.
-    pub pushed_upto: Seq,
-    /// Last entry the device acknowledged.
-    pub acked_upto: Seq,
-}
 
 /// State of one user who is not simply quiet.
 pub(super) enum Slot {
@@ -69,10 +59,11 @@ pub(super) enum News {
 #[derive(Default)]
 pub struct Directory {
     slots: HashMap<Uid, Slot>,
-    registrations: HashMap<Uid, Vec<Registration>>,
+    registrations: HashMap<Uid, Registrations>,
     marked: HashSet<Uid>,
     panics: HashMap<Uid, u32>,
     broken: HashSet<Uid>,
+    roll: Roll,
     news: VecDeque<News>,
     waker: Option<Waker>,
 }
@@ -122,14 +113,16 @@ impl Directory {
 
     /// The greeting is over; returns what waited.
     pub(super) fn greeted(&mut self, uid: &Uid) -> VecDeque<Work> {
-        match self.slots.remove(uid) {
+        let waiting = match self.slots.remove(uid) {
             Some(Slot::Waiting(waiting)) => waiting,
             Some(active @ Slot::Active(_)) => {
                 self.slots.insert(uid.clone(), active);
                 VecDeque::new()
             }
             None => VecDeque::new(),
-        }
+        };
+        give_back(&mut self.slots);
+        waiting
     }
 
     /// A mailbox begins to leave memory: from now on its work waits here.
@@ -157,6 +150,7 @@ impl Directory {
             Some(Slot::Waiting(waiting)) => waiting,
             Some(Slot::Active(_)) | None => VecDeque::new(),
         };
+        give_back(&mut self.slots);
         gauge!("tidings_mailboxes_active").decrement(1.0);
         self.tell(News::Stopped(uid.clone(), waiting));
     }
@@ -188,9 +182,15 @@ impl Directory {
         self.tell(News::Settled(uid.clone()));
     }
 
+    /// Names stopped inboxes to `roll` from now on.
+    pub fn report_to(&mut self, roll: Roll) {
+        self.roll = roll;
+    }
+
     /// The user's timeline is damaged: no mailbox is started for it any more in this run.
     pub fn broke(&mut self, uid: &Uid) {
         if self.broken.insert(uid.clone()) {
+            self.roll.stop(uid);
             gauge!("tidings_timelines_corrupt").increment(1.0);
         }
     }
@@ -213,6 +213,9 @@ impl Directory {
         if self.marked.remove(uid) {
             gauge!("tidings_marks").decrement(1.0);
         }
+        if self.marked.is_empty() {
+            self.marked = HashSet::new();
+        }
     }
 
     /// Whether the user is marked.
@@ -224,13 +227,17 @@ impl Directory {
     /// The user's online devices.
     #[must_use]
     pub fn registrations(&self, uid: &Uid) -> &[Registration] {
-        self.registrations.get(uid).map_or(&[], Vec::as_slice)
+        self.registrations.get(uid).map_or(&[], Registrations::as_slice)
     }
 
     /// A device is online; returns the connection it had before, if any.
     pub fn register(&mut self, uid: &Uid, new: Registration) -> Option<ConnectionRef> {
-        let all = self.registrations.entry(uid.clone()).or_default();
-        match all.iter_mut().find(|known| known.device == new.device) {
+        let Some(all) = self.registrations.get_mut(uid) else {
+            self.registrations.insert(uid.clone(), Registrations::One(new));
+            gauge!("tidings_devices_online").increment(1.0);
+            return None;
+        };
+        match all.as_mut_slice().iter_mut().find(|known| known.device == new.device) {
             Some(known) => {
                 let old = std::mem::replace(known, new).connection;
                 (old != known.connection).then_some(old)
@@ -245,8 +252,8 @@ impl Directory {
 
     /// What was pushed to and acknowledged by a connection, for when its mailbox leaves memory.
     pub fn remember(&mut self, uid: &Uid, connection: ConnectionRef, pushed_upto: Seq, acked_upto: Seq) {
-        let all = self.registrations.get_mut(uid).into_iter().flatten();
-        for known in all.filter(|known| known.connection == connection) {
+        let all = self.registrations.get_mut(uid).map_or(&mut [][..], Registrations::as_mut_slice);
+        for known in all.iter_mut().filter(|known| known.connection == connection) {
             (known.pushed_upto, known.acked_upto) = (pushed_upto, acked_upto);
         }
     }
@@ -254,11 +261,11 @@ impl Directory {
     /// A connection is gone.
     pub fn unregister(&mut self, uid: &Uid, connection: ConnectionRef) {
         let Some(all) = self.registrations.get_mut(uid) else { return };
-        let before = all.len();
-        all.retain(|known| known.connection != connection);
-        gauge!("tidings_devices_online").decrement((before - all.len()) as f64);
-        if all.is_empty() {
+        let (gone, left) = all.remove(connection);
+        gauge!("tidings_devices_online").decrement(gone as f64);
+        if left == 0 {
             self.registrations.remove(uid);
+            give_back(&mut self.registrations);
         }
     }
 

@@ -71,6 +71,8 @@ impl Shard {
         let frame = welcome::frame(uid, &attach.device, command.from, &facts, &self.parts);
         // A connection that is gone by now detaches by itself.
         let _ = self.parts.tell(command.from, vec![ToConnection::Welcome(command.op_id, Box::new(frame))]);
+        // Nothing is told to a quiet user's connection until a mailbox starts.
+        self.parts.link.forget(command.from);
     }
 }
 

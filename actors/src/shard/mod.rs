@@ -6,7 +6,9 @@
 mod directory;
 mod greet;
 mod marks;
+mod registrations;
 mod roll;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +34,8 @@ use tracing::{error, warn};
 
 use self::directory::Route;
 pub use self::{
-    directory::{Directory, Registration},
+    directory::Directory,
+    registrations::Registration,
     roll::{Roll, Standing},
 };
 use crate::{
@@ -42,7 +45,7 @@ use crate::{
     offer::{Offer, offer},
     port::{
         clock::Clock,
-        link::{Command, ConnectionRef, Link, Op, OpId, PeerMessage, ToConnection},
+        link::{Command, ConnectionRef, Link, Op, OpId, PeerMessage, ToConnection, Visit},
         ownership::Ownership,
         store::{Reply, Store, StoreError, Unavailable},
     },
@@ -65,7 +68,7 @@ pub struct ShardParts {
     pub shards: ShardCount,
     /// To other mailboxes and to connections.
     pub link: Arc<dyn Link>,
-    /// Reads; writes go through the appender.
+    /// Reads, and removes what is old; writes go through the appender.
     pub store: Arc<dyn Store>,
     /// Epoch and stamps.
     pub ownership: Arc<dyn Ownership>,
@@ -148,10 +151,11 @@ impl Shard {
         Self { parts: Rc::new(parts), marks: marks::Marks::default(), later: 0, entry: Roll::default().enter() }
     }
 
-    /// Tells `roll` when it serves, and when it ends.
+    /// Tells `roll` when it serves, when it ends, and which inboxes it stopped.
     #[must_use]
     pub fn reporting_to(mut self, roll: &Roll) -> Self {
         self.entry = roll.enter();
+        self.parts.directory.borrow_mut().report_to(roll.clone());
         self
     }
 }
@@ -163,6 +167,7 @@ impl Actor for Shard {
         ctx.set_mailbox_capacity(SHARD_QUEUE_MAX);
         self.read_marks(ctx, None);
         ctx.spawn(Watch);
+        self.go_on_rounds(ctx);
     }
 }
 
@@ -205,6 +210,19 @@ impl Handler<PeerMessage> for Shard {
     }
 }
 
+impl Message for Visit {
+    type Result = ();
+}
+
+impl Handler<Visit> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, visit: Visit, ctx: &mut Self::Context) {
+        let uid = visit.uid.clone();
+        self.route(&uid, Work::Sweep(visit), ctx);
+    }
+}
+
 impl Shard {
     /// Brings work to its mailbox, starting it when needed.
     fn route(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
@@ -244,7 +262,7 @@ impl Shard {
             Work::Command(command) => command,
             // Nobody is there to see it.
             Work::Peer(message) if message.is_ephemeral() && !self.is_online(uid) => return,
-            Work::Peer(_) => return self.start_mailbox(uid, vec![work]),
+            Work::Peer(_) | Work::Sweep(_) => return self.start_mailbox(uid, vec![work]),
         };
         let (from, may_be_marked) = (command.from, self.marks.may_be_marked(uid, &self.parts));
         match &command.op {

@@ -1,6 +1,16 @@
-//! Which shards of a process serve: told by the shards themselves, watched by whoever says that the process is ready.
+//! Which shards of a process serve, and which inboxes they stopped: told by the shards themselves, watched by whoever
+//! says that the process is ready.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tidings_schema::id::Uid;
 use tokio::sync::watch;
+
+/// Stopped inboxes that are named; the metric `tidings_timelines_corrupt` counts all.
+pub const STOPPED_NAMED_MAX: usize = 1_000;
 
 /// How the shards of one process stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,13 +23,30 @@ pub struct Standing {
 
 /// Where shards report; clones share it.
 #[derive(Clone, Default)]
-pub struct Roll(watch::Sender<Standing>);
+pub struct Roll {
+    standing: watch::Sender<Standing>,
+    stopped: Arc<Mutex<BTreeSet<Uid>>>,
+}
 
 impl Roll {
     /// The standing from now on.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Standing> {
-        self.0.subscribe()
+        self.standing.subscribe()
+    }
+
+    /// Users whose inbox is damaged and stopped, the first [`STOPPED_NAMED_MAX`].
+    #[must_use]
+    pub fn stopped(&self) -> Vec<Uid> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// A user's inbox is stopped for the rest of this process.
+    pub(super) fn stop(&self, uid: &Uid) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopped.len() < STOPPED_NAMED_MAX {
+            stopped.insert(uid.clone());
+        }
     }
 
     /// One shard's line on the roll, for as long as the shard lives.
@@ -38,14 +65,14 @@ impl Entry {
     /// The shard has read its marks.
     pub(super) fn ready(&mut self) {
         if !std::mem::replace(&mut self.ready, true) {
-            self.roll.0.send_modify(|standing| standing.ready += 1);
+            self.roll.standing.send_modify(|standing| standing.ready += 1);
         }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.roll.0.send_modify(|standing| {
+        self.roll.standing.send_modify(|standing| {
             standing.ready -= u16::from(self.ready);
             standing.gone += 1;
         });

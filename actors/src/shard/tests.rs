@@ -62,6 +62,9 @@ impl Link for Breakable {
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         Offer::Closed(message)
     }
+    fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
+        Offer::Closed(visit)
+    }
     fn connection(&self, _: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
         assert!(!self.broken.load(Relaxed), "planned panic in the link");
         Offer::Closed(parts)

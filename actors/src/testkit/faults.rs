@@ -29,6 +29,7 @@ pub enum Method {
     ReadBack,
     ReadHistory,
     Redact,
+    Sweep,
 }
 
 /// What goes wrong with a call.
@@ -144,6 +145,10 @@ impl Store for Faults {
 
     fn redact(&self, timeline: TimelineId, row: Row, stamp: Stamp) -> Reply<()> {
         self.call(Method::Redact, move |store| store.redact(timeline, row, stamp))
+    }
+
+    fn sweep(&self, timeline: TimelineId, from: Seq, below: Seq) -> Reply<()> {
+        self.call(Method::Sweep, move |store| store.sweep(timeline, from, below))
     }
 }
 

@@ -38,6 +38,7 @@ enum Write {
     Append(Append),
     Put(Vec<Change>, Stamp),
     Redact(TimelineId, Row, Stamp),
+    Sweep(TimelineId, Seq, Seq),
 }
 
 impl HeldSync {
@@ -98,6 +99,7 @@ impl HeldSync {
             Write::Append(append) => self.inner.append(append),
             Write::Put(changes, stamp) => self.inner.put(changes, stamp),
             Write::Redact(timeline, row, stamp) => self.inner.redact(timeline, row, stamp),
+            Write::Sweep(timeline, from, below) => self.inner.sweep(timeline, from, below),
         }
     }
 
@@ -129,6 +131,10 @@ impl Store for HeldSync {
 
     fn redact(&self, timeline: TimelineId, row: Row, stamp: Stamp) -> Reply<()> {
         self.write(Write::Redact(timeline, row, stamp))
+    }
+
+    fn sweep(&self, timeline: TimelineId, from: Seq, below: Seq) -> Reply<()> {
+        self.write(Write::Sweep(timeline, from, below))
     }
 
     fn get(&self, keys: Vec<Key>) -> Reply<Vec<Option<Bytes>>> {

@@ -16,7 +16,7 @@ use crate::port::{
     ownership::Stamp,
     store::{
         Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, StoreError, TimelineId,
-        check_put,
+        check_put, check_sweep,
     },
 };
 
@@ -106,16 +106,30 @@ impl Tables {
         Ok(())
     }
 
+    fn sweep(&mut self, timeline: &TimelineId, from: Seq, below: Seq) -> Result<(), StoreError> {
+        check_sweep(from, below)?;
+        self.rows.retain(|(of, seq), _| of != timeline || *seq < from || *seq >= below);
+        Ok(())
+    }
+
     fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> ScanPage {
         let follows = |uid: &Uid| after.as_ref().is_none_or(|after| uid > after);
         let mut uids: Vec<Uid> = match scan {
             Scan::Marks(shard) => self.marks.keys().filter(|key| key.0 == shard).map(|key| key.1.clone()).collect(),
+            Scan::Inboxes => self.inboxes().cloned().collect(),
             Scan::Peers(owner) => self.peers.keys().filter(|key| key.0 == owner).map(|key| key.1.clone()).collect(),
         };
         uids.retain(follows);
         let more = uids.len() > limit;
         uids.truncate(limit);
         ScanPage { uids, more }
+    }
+
+    fn inboxes(&self) -> impl Iterator<Item = &Uid> {
+        self.records.keys().filter_map(|key| match key {
+            Key::Head(TimelineId::Inbox(uid)) => Some(uid),
+            _ => None,
+        })
     }
 
     fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Page {
@@ -206,6 +220,10 @@ impl Store for MemoryStore {
 
     fn redact(&self, timeline: TimelineId, row: Row, _: Stamp) -> Reply<()> {
         reply(self.tables().redact(timeline, row))
+    }
+
+    fn sweep(&self, timeline: TimelineId, from: Seq, below: Seq) -> Reply<()> {
+        reply(self.tables().sweep(&timeline, from, below))
     }
 }
 

@@ -12,8 +12,8 @@ pub enum Verdict {
         /// Rows that are repetitions.
         skip: usize,
     },
-    /// A life of the sender's log that is not known here goes on after rows that will never be sent again: note `place`,
-    /// then take all rows (there may be none).
+    /// The sender's log goes on after rows that will never be sent again (a life of it that is not known here, or rows
+    /// that it has not kept): note `place`, then take all rows (there may be none).
     Adopt {
         /// Where the sender's log goes on from.
         place: Place,
@@ -36,6 +36,14 @@ pub fn judge(have: Option<Place>, log_id: LogId, prev: Seq, seqs: &[Seq]) -> Ver
         _ if prev > Seq::ZERO => Verdict::Adopt { place: Place { log_id, seq: prev } },
         _ if seqs.is_empty() => Verdict::Nothing,
         _ => Verdict::Take { skip: 0 },
+    }
+}
+
+/// The same for a delivery whose sender does not keep the rows before it: what would be a gap is adopted.
+pub fn judge_adopting(have: Option<Place>, log_id: LogId, prev: Seq, seqs: &[Seq]) -> Verdict {
+    match judge(have, log_id, prev, seqs) {
+        Verdict::Gap { .. } => Verdict::Adopt { place: Place { log_id, seq: prev } },
+        other @ (Verdict::Take { .. } | Verdict::Adopt { .. } | Verdict::Nothing) => other,
     }
 }
 
@@ -109,6 +117,18 @@ mod tests {
         assert_eq!(judged(None, 7, &[9]), adopt);
         assert_eq!(judged(None, 7, &[]), adopt);
         assert_eq!(judged(have(OTHER, 90), 7, &[9]), adopt);
+    }
+
+    #[test]
+    fn what_the_sender_does_not_keep_is_adopted_and_nothing_else_changes() {
+        let adopting = |have, prev, rows: &[u64]| judge_adopting(have, LOG, Seq::new(prev), &seqs(rows));
+        let adopt = Verdict::Adopt { place: Place { log_id: LOG, seq: Seq::new(7) } };
+        assert_eq!(adopting(have(LOG, 4), 7, &[9]), adopt);
+        assert_eq!(adopting(have(LOG, 4), 7, &[]), adopt);
+        assert_eq!(adopting(have(LOG, 7), 7, &[9]), Verdict::Take { skip: 0 });
+        assert_eq!(adopting(have(LOG, 9), 7, &[9, 12]), Verdict::Take { skip: 1 });
+        assert_eq!(adopting(have(LOG, 12), 7, &[9, 12]), Verdict::Nothing);
+        assert_eq!(adopting(have(OTHER, 90), 0, &[3]), Verdict::Take { skip: 0 });
     }
 
     #[test]

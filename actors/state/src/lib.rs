@@ -9,7 +9,9 @@ pub mod deliver;
 pub mod heartbeat;
 pub mod limiter;
 pub mod outbox;
+pub mod retention;
 pub mod sent_window;
+pub mod steady_clock;
 pub mod timeline;
 
 #[cfg(test)]

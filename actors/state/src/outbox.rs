@@ -32,6 +32,8 @@ pub struct Flight {
     pub seqs: Vec<Seq>,
     /// The read marker, while the peer has not accepted it.
     pub read: Option<Place>,
+    /// The log does not reach back to what the peer has: it is to go on from `prev`, whatever it misses before.
+    pub adopt: bool,
 }
 
 /// What a gap asks of the caller.
@@ -41,7 +43,7 @@ pub enum Back {
     /// Nothing: the rows that are kept cover it; they are sent again when due.
     Covered,
     /// The peer lost rows that it had accepted: read the chain after this row from the log, and give it to
-    /// [`Outbox::go_back`].
+    /// [`Outbox::go_back_to_kept`].
     Reload(Seq),
 }
 
@@ -65,6 +67,8 @@ pub struct Outbox {
     /// Unaccepted rows of the chain, oldest first.
     rows: VecDeque<Seq>,
     accepted: Seq,
+    /// The peer never had the row `accepted`: rows before it are gone.
+    adopting: bool,
     marker: Option<Marker>,
     in_flight: Option<InFlight>,
     /// Nothing is sent before this time.
@@ -79,6 +83,7 @@ impl Outbox {
         let mut outbox = Self {
             rows: VecDeque::new(),
             accepted: accepted_upto,
+            adopting: false,
             marker: None,
             in_flight: None,
             due: None,
@@ -118,7 +123,7 @@ impl Outbox {
         }
         self.in_flight = Some(InFlight { last: seqs.last().copied().unwrap_or(self.accepted), read });
         self.wait_for_answer(now);
-        Some(Flight { prev: self.accepted, seqs, read })
+        Some(Flight { prev: self.accepted, seqs, read, adopt: self.adopting })
     }
 
     /// Shortens the delivery that [`Outbox::next`] just gave to its first `keep` rows (at least one), when their bodies
@@ -136,6 +141,7 @@ impl Outbox {
     pub fn accepted(&mut self, upto: Seq, read: Option<Place>, now: Millis) {
         let covers = |place: Place| read.is_some_and(|read| read.log_id == place.log_id && read.seq >= place.seq);
         let mut moved = upto > self.accepted;
+        self.adopting &= upto < self.accepted;
         self.accepted = self.accepted.max(upto);
         while self.rows.front().is_some_and(|seq| *seq <= upto) {
             self.rows.pop_front();
@@ -167,12 +173,20 @@ impl Outbox {
         if have < self.accepted { Back::Reload(have) } else { Back::Covered }
     }
 
-    /// Starts again after `have`; `seqs` is the whole chain after it. Where the log does not reach back that far, `have`
-    /// is the row before the first one that is kept, and the peer adopts it.
+    /// Starts again after `have`; `seqs` is the whole chain after it.
     pub fn go_back(&mut self, have: Seq, seqs: impl IntoIterator<Item = Seq>) {
+        self.adopting = false;
         self.accepted = have;
         self.rows = seqs.into_iter().filter(|seq| *seq > have).collect();
         debug_assert!(self.rows.iter().is_sorted(), "the chain rises");
+    }
+
+    /// Starts again after `have`, of which the log keeps the chain `seqs`, whose first row is chained to `base` (with no
+    /// row: the newest of the chain that ever was). A base above `have` means that rows between are gone: the peer is
+    /// asked to adopt it.
+    pub fn go_back_to_kept(&mut self, have: Seq, base: Seq, seqs: impl IntoIterator<Item = Seq>) {
+        self.go_back(have.max(base), seqs);
+        self.adopting = base > have;
     }
 
     /// The delivery was not taken (queue full, mailbox gone): try again later.

@@ -126,6 +126,12 @@ impl SentWindow {
         self.trim();
     }
 
+    /// The place of the newest send with this id, if it is in the window.
+    #[must_use]
+    pub fn place(&self, key: impl Into<SentKey>) -> Option<Seq> {
+        self.by_key.get(&key.into()).map(|sent| sent.seq)
+    }
+
     /// The newest sends up to `upto`, oldest first: what a checkpoint of `upto` carries. `upto` is at or above the last
     /// released one.
     #[must_use]

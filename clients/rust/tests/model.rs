@@ -263,3 +263,20 @@ proptest! {
         prop_assert!(world.client.stored.sends.is_empty());
     }
 }
+
+#[test]
+fn a_client_whose_place_is_not_kept_any_more_starts_over() {
+    let mut client = InMemory::new(1, Millis::new(1));
+    let welcome = |client: &mut InMemory, resume_after| {
+        client.connect();
+        let hello = client.written.pop_front().unwrap();
+        let welcome = wire::Welcome { inbox_head: 9, resume_after, ..wire::Welcome::default() };
+        client.deliver(hello.id, Body::Welcome(welcome));
+        client.written.iter().any(|frame| matches!(frame.op, Some(Op::Conversations(_))))
+    };
+    assert!(!welcome(&mut client, 4), "a new device takes the server's place");
+    client.drop_connection(&Lost::Broken);
+    assert!(!welcome(&mut client, 4), "nothing is gone");
+    client.drop_connection(&Lost::Broken);
+    assert!(welcome(&mut client, 6), "what followed 4 is gone");
+}

@@ -11,11 +11,10 @@ use prost_reflect::{
 
 use super::*;
 
-const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 const ROOTS: [&str; 2] = ["tidings.v1.ClientFrame", "tidings.v1.ServerFrame"];
 
 fn pool() -> DescriptorPool {
-    DescriptorPool::decode(DESCRIPTORS).unwrap()
+    DescriptorPool::decode(crate::DESCRIPTORS).unwrap()
 }
 
 /// Makes values of a message out of bytes, so that proptest can shrink them. Out of bytes, everything is absent.

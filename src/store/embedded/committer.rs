@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 use super::{
     engine::{Batch, Engine, Scratch},
     space::Reserve,
+    sweep::Range,
 };
 
 /// Writes that may wait; more are refused as overloaded.
@@ -47,6 +48,7 @@ pub(super) enum What {
     Append(Append),
     Put(Vec<Change>),
     Redact(TimelineId, Row),
+    Sweep(Range),
 }
 
 impl What {
@@ -56,6 +58,7 @@ impl What {
             Self::Append(append) => append.rows.iter().map(|row| row.value.len()).sum::<usize>() + of(&append.with),
             Self::Put(changes) => of(changes),
             Self::Redact(_, row) => row.value.len(),
+            Self::Sweep(_) => 0,
         }
     }
 
@@ -64,6 +67,7 @@ impl What {
             Self::Append(append) => append.rows.len() + append.with.len(),
             Self::Put(changes) => changes.len(),
             Self::Redact(_, _) => 1,
+            Self::Sweep(range) => range.places(),
         }
     }
 }
@@ -84,6 +88,7 @@ pub(super) struct Committer {
 }
 
 struct Shared {
+    batch_writes_max: AtomicUsize,
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
     commits: AtomicU64,
@@ -95,6 +100,7 @@ impl Committer {
     pub(super) fn start(engine: &Arc<Engine>, reserve: Reserve, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let (queue, writes) = mpsc::sync_channel(WRITES_WAITING_MAX);
         let shared = Arc::new(Shared {
+            batch_writes_max: AtomicUsize::new(BATCH_WRITES_MAX),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
@@ -111,6 +117,11 @@ impl Committer {
 
     pub(super) fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    /// Puts at most so many writes into a batch from now on.
+    pub(super) fn limit_batches(&self, writes: usize) {
+        self.shared.batch_writes_max.store(writes.clamp(1, BATCH_WRITES_MAX), Ordering::Relaxed);
     }
 
     /// Batches that were committed so far.
@@ -196,7 +207,7 @@ impl Loop<'_> {
     fn run(&mut self, queue: &Receiver<Write>) {
         let mut writes = Vec::new();
         while let Ok(first) = queue.recv() {
-            let bytes = gather(first, queue, &mut writes);
+            let bytes = gather(first, queue, self.shared.batch_writes_max.load(Ordering::Relaxed), &mut writes);
             self.shared.took(writes.len(), bytes);
             metrics::gauge!("tidings_store_writes_waiting").set(self.shared.waiting.load(Ordering::Relaxed) as f64);
             match self.may_write() {
@@ -243,10 +254,10 @@ impl Loop<'_> {
 }
 
 /// Takes what waits, up to the bounds of a batch; returns its bytes.
-fn gather(first: Write, queue: &Receiver<Write>, writes: &mut Vec<Write>) -> usize {
+fn gather(first: Write, queue: &Receiver<Write>, writes_max: usize, writes: &mut Vec<Write>) -> usize {
     let mut bytes = first.bytes;
     writes.push(first);
-    while writes.len() < BATCH_WRITES_MAX && bytes < BATCH_BYTES_MAX {
+    while writes.len() < writes_max && bytes < BATCH_BYTES_MAX {
         let Ok(next) = queue.try_recv() else { break };
         bytes += next.bytes;
         writes.push(next);
@@ -259,6 +270,7 @@ fn encode(batch: &mut Batch<'_>, what: &What) -> Result<(), StoreError> {
         What::Append(append) => batch.append(append),
         What::Put(changes) => batch.change(changes),
         What::Redact(timeline, row) => batch.redact(timeline, row)?,
+        What::Sweep(range) => range.encode(batch),
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode};
 use tidings_actors::port::store::{Append, Change, Key, Row, StoreError, TimelineId, Unavailable};
-use tidings_schema::id::Epoch;
+use tidings_schema::id::{Epoch, Seq};
 
 use super::{OpenError, OpenOptions, format, key, lock::DirLock, value};
 
@@ -15,6 +15,10 @@ const MIB: u64 = 1024 * 1024;
 
 /// Bytes of all journals before the engine writes out what holds the oldest; also bounds the replay at a start.
 const JOURNALS_BYTES_MAX: u64 = 192 * MIB;
+
+/// Threads that flush and compact. One of them leaves compactions to the others and asks again and again, without a
+/// pause, while one waits: with two, as long as every compaction takes. Two others take what waits at once.
+const WORKERS: usize = 3;
 
 /// The open engine. The lock is given free after the engine is closed.
 pub(super) struct Engine {
@@ -28,13 +32,28 @@ pub(super) struct Engine {
     _lock: DirLock,
 }
 
+/// Bytes the engine holds in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    /// Rows that are no table file yet.
+    pub(super) memtables: u64,
+    /// Blocks of table files.
+    pub(super) cache: u64,
+}
+
 impl Engine {
+    /// What is in memory now.
+    pub(super) fn memory(&self) -> Memory {
+        Memory { memtables: self.db.write_buffer_size(), cache: self.db.cache_size() }
+    }
+
     /// Opens or makes the engine's files and begins a new epoch.
     pub(super) fn open(options: &OpenOptions, lock: DirLock) -> Result<(Self, Epoch), OpenError> {
         let failed = |error| open_error(&options.dir, error);
         let db = Database::builder(options.dir.join(DATA_DIR))
             .cache_size(options.cache_mb.saturating_mul(MIB))
             .max_journaling_size(JOURNALS_BYTES_MAX)
+            .worker_threads(WORKERS)
             .open()
             .map_err(failed)?;
         let meta = db.keyspace("meta", KeyspaceCreateOptions::default).map_err(failed)?;
@@ -194,6 +213,15 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Removes a row, whether it is there or not.
+    pub(super) fn remove_row(&mut self, timeline: &TimelineId, seq: Seq) {
+        let Scratch { key, value } = &mut *self.scratch;
+        key::row(key, timeline, seq);
+        value.clear();
+        self.batch.remove(&self.engine.log, &key[..]);
+        self.count(LOG);
+    }
+
     fn row(&mut self, timeline: &TimelineId, row: &Row) {
         let Scratch { key, value } = &mut *self.scratch;
         key::row(key, timeline, row.seq);
@@ -247,7 +275,7 @@ pub(super) fn open_error(dir: &Path, error: fjall::Error) -> OpenError {
 #[cfg(test)]
 impl Engine {
     /// Stores a row as these bytes, checksum and all.
-    pub(super) fn overwrite_row(&self, timeline: &TimelineId, seq: tidings_schema::id::Seq, stored: &[u8]) {
+    pub(super) fn overwrite_row(&self, timeline: &TimelineId, seq: Seq, stored: &[u8]) {
         let mut key = Vec::new();
         key::row(&mut key, timeline, seq);
         self.log.insert(key, stored).unwrap();

@@ -1,5 +1,7 @@
 //! What a data directory says about itself: format version, shard count, and the epoch, one higher with each start.
 
+use std::path::Path;
+
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use prost::Message as _;
 use tidings_schema::{id::Epoch, record::Meta};
@@ -30,6 +32,17 @@ pub(super) fn begin_epoch(db: &Database, meta: &Keyspace, options: &OpenOptions)
     batch.insert(meta, META_KEY, &packed[..]);
     batch.commit().map_err(|error| open_error(&options.dir, error))?;
     Ok(epoch)
+}
+
+/// What the directory says about itself, if this version knows its format.
+pub(super) fn stored(meta: &Keyspace, dir: &Path) -> Result<Option<Meta>, OpenError> {
+    let Some(stored) = meta.get(META_KEY).map_err(|error| open_error(dir, error))? else { return Ok(None) };
+    let damaged = || OpenError::Corrupt { dir: dir.to_owned(), what: "the meta record".to_owned() };
+    let meta = value::unpack(&stored).and_then(|record| Meta::decode(record).ok()).ok_or_else(damaged)?;
+    if meta.format > FORMAT {
+        return Err(OpenError::NewerFormat { dir: dir.to_owned(), found: meta.format, known: FORMAT });
+    }
+    Ok(Some(meta))
 }
 
 fn check(stored: &Meta, options: &OpenOptions) -> Result<(), OpenError> {

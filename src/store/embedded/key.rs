@@ -1,7 +1,8 @@
 //! Keys as stored: kind u8 | length u8 | id | [length u8 | second id] | seq u64 big endian, so that rows of one timeline
 //! lie together in order, and no id is mistaken for the beginning of another.
 //!
-//! Keys that are scanned end with the id they list, without its length: byte order is then the order of the ids.
+//! Keys that are scanned end with the id they list, without its length: byte order is then the order of the ids. Heads
+//! have a length before it, so inboxes are listed with the shortest ids first.
 
 use std::ops::Bound;
 
@@ -11,7 +12,7 @@ use tidings_schema::id::{Seq, ShardId, Uid};
 /// First byte of every key; a number is never used for something else again.
 #[derive(Clone, Copy)]
 #[repr(u8)]
-enum Kind {
+pub(super) enum Kind {
     Inbox = 1,
     History = 2,
     MessageId = 3,
@@ -97,6 +98,40 @@ pub(super) fn seq_of(key: &[u8]) -> Option<Seq> {
     Some(Seq::new(u64::from_be_bytes(*seq)))
 }
 
+/// From where to where the keys of one kind and owner lie.
+pub(super) fn owned(kind: Kind, owner: &Uid) -> (Vec<u8>, Vec<u8>) {
+    let mut from = Vec::with_capacity(80);
+    begin(&mut from, kind, owner);
+    let mut to = from.clone();
+    // Bytes of ids are below 0x80, so the last one has a successor.
+    if let Some(last) = to.last_mut() {
+        *last += 1;
+    }
+    (from, to)
+}
+
+/// Where the keys of one kind of owners behind this one begin.
+pub(super) fn owners_after(kind: Kind, owner: Option<&Uid>) -> Vec<u8> {
+    owner.map_or_else(|| vec![kind as u8], |owner| owned(kind, owner).1)
+}
+
+/// Behind all keys of one kind.
+pub(super) fn owners_end(kind: Kind) -> Vec<u8> {
+    vec![kind as u8 + 1]
+}
+
+/// The owner whom a key names.
+pub(super) fn owner_of(key: &[u8]) -> Option<Uid> {
+    let (length, rest) = key.get(1..)?.split_first()?;
+    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()?.parse().ok()
+}
+
+/// Whether the keys of one owner lie before those of another.
+pub(super) fn before(one: &Uid, other: &Uid) -> bool {
+    let place = |uid: &Uid| (uid.as_str().len(), uid.as_str().to_owned());
+    place(one) < place(other)
+}
+
 /// The keys of a list.
 pub(super) struct ListKeys {
     /// Where they lie.
@@ -111,12 +146,25 @@ pub(super) fn list(scan: &Scan, after: Option<&Uid>) -> ListKeys {
     match scan {
         Scan::Marks(shard) => begin_mark(&mut prefix, *shard),
         Scan::Peers(owner) => begin(&mut prefix, Kind::Peer, owner),
+        Scan::Inboxes => return inboxes(after),
     }
     let mut end = prefix.clone();
     end.push(AFTER_IDS);
     let prefix_bytes = prefix.len();
     prefix.extend_from_slice(after.map_or(&[], |uid| uid.as_str().as_bytes()));
     ListKeys { range: (Bound::Excluded(prefix), Bound::Excluded(end)), prefix_bytes }
+}
+
+/// The heads after that of a user.
+fn inboxes(after: Option<&Uid>) -> ListKeys {
+    let mut from = vec![Kind::Head as u8];
+    let end = vec![Kind::Head as u8, AFTER_IDS];
+    // The kind and the length of the id.
+    let prefix_bytes = 2;
+    if let Some(uid) = after {
+        begin(&mut from, Kind::Head, uid);
+    }
+    ListKeys { range: (Bound::Excluded(from), Bound::Excluded(end)), prefix_bytes }
 }
 
 #[cfg(test)]
@@ -143,6 +191,20 @@ mod tests {
         keys.sort();
         let expected = [row_key("a", 2), row_key("a", 255), row_key("a", 256), row_key("b", 1), row_key("ab", 1)];
         assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn the_keys_of_an_owner_lie_in_a_range_of_their_own() {
+        let (from, to) = owned(Kind::Inbox, &uid("ab"));
+        for (user, inside) in [("a", false), ("aa", false), ("ab", true), ("ac", false), ("abc", false)] {
+            for seq in [1, u64::MAX] {
+                let key = row_key(user, seq);
+                assert_eq!(from <= key && key < to, inside, "{user} {seq}");
+                assert_eq!(owner_of(&key), Some(uid(user)));
+                assert!(key < owners_end(Kind::Inbox) && key >= owners_after(Kind::Inbox, None));
+            }
+        }
+        assert!(before(&uid("b"), &uid("ab")) && !before(&uid("ab"), &uid("ab")));
     }
 
     #[test]

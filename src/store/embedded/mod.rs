@@ -6,15 +6,17 @@
 mod committer;
 mod engine;
 mod format;
+pub mod inspect;
 mod journal;
 mod key;
 mod lock;
 mod page;
 mod reader;
 mod space;
+mod sweep;
 #[cfg(test)]
 mod tests;
-mod value;
+pub mod value;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};
 
@@ -24,6 +26,7 @@ use tidings_actors::port::{
     ownership::Stamp,
     store::{
         Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, TimelineId, check_put,
+        check_sweep,
     },
 };
 use tidings_schema::id::{Epoch, Seq, ShardCount, Uid};
@@ -36,6 +39,7 @@ use self::{
     lock::DirLock,
     reader::Readers,
     space::{FreeSpace, Reserve},
+    sweep::Range,
 };
 
 /// What to open, and with how much memory.
@@ -103,10 +107,9 @@ pub enum OpenError {
 ///
 /// Dropping it commits what waits, stops its threads and gives the directory free.
 pub struct EmbeddedStore {
-    // Their threads hold the engine; it closes with the last of them.
+    // Their threads hold the engine too; it closes when they have ended.
     committer: Committer,
     readers: Readers,
-    #[cfg(test)]
     engine: Arc<Engine>,
     torn: Option<TornTail>,
 }
@@ -132,14 +135,7 @@ impl EmbeddedStore {
         let reserve = Reserve::new(options.disk_reserve_mb, free);
         let committer = Committer::start(&engine, reserve, options.clock).map_err(not_usable)?;
         tracing::info!(epoch = epoch.get(), "store opened");
-        let store = Self {
-            committer,
-            readers,
-            #[cfg(test)]
-            engine,
-            torn,
-        };
-        Ok((Arc::new(store), epoch))
+        Ok((Arc::new(Self { committer, readers, engine, torn }), epoch))
     }
 
     /// What was cut off the journal at the start: the last batch had not been written in full when the power went.
@@ -148,10 +144,24 @@ impl EmbeddedStore {
         self.torn
     }
 
+    /// Sets the gauges of what the engine holds in memory.
+    pub fn measure(&self) {
+        let memory = self.engine.memory();
+        // Exact in an f64 up to 8 PiB.
+        metrics::gauge!("tidings_store_memtable_bytes").set(memory.memtables as f64);
+        metrics::gauge!("tidings_store_cache_bytes").set(memory.cache as f64);
+    }
+
     /// Whether writes are taken; changes are seen by the receiver.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.committer.health()
+    }
+
+    /// Puts at most so many writes into a batch from now on; more wait for the next. For measuring what a batch of a known
+    /// size costs: a server has no reason to.
+    pub fn limit_batches(&self, writes: usize) {
+        self.committer.limit_batches(writes);
     }
 
     /// Resolves when the engine failed: no write is taken any more, and the process should end and be started again.
@@ -201,5 +211,12 @@ impl Store for EmbeddedStore {
 
     fn redact(&self, timeline: TimelineId, row: Row, _: Stamp) -> Reply<()> {
         self.committer.write(What::Redact(timeline, row))
+    }
+
+    fn sweep(&self, timeline: TimelineId, from: Seq, below: Seq) -> Reply<()> {
+        if let Err(refused) = check_sweep(from, below) {
+            return Box::pin(std::future::ready(Err(refused)));
+        }
+        self.committer.write(What::Sweep(Range { timeline, from, below }))
     }
 }

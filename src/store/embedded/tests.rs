@@ -101,6 +101,17 @@ async fn what_was_synced_survives_a_kill() {
 }
 
 #[tokio::test]
+async fn what_was_swept_stays_gone_after_a_kill() {
+    let (store, dir) = fresh();
+    store.append(append_of("a", 1..=9)).await.unwrap();
+    store.sweep(inbox("a"), Seq::new(1), Seq::new(4)).await.unwrap();
+    let after_kill = image(dir.path());
+    let (again, _) = reopen(after_kill.path()).unwrap();
+    let page = again.read_back(inbox("a"), Seq::new(u64::MAX), everything()).await.unwrap();
+    assert_eq!(page.rows.into_iter().rev().collect::<Vec<_>>(), rows(4..=9));
+}
+
+#[tokio::test]
 async fn a_torn_tail_is_cut_and_reported_and_the_store_goes_on() {
     let (store, dir) = fresh();
     store.append(append_of("a", 1..=3)).await.unwrap();

@@ -7,14 +7,15 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(super) const CHECKSUM_BYTES: usize = size_of::<u64>();
 
 /// Overwrites `out` with the stored form of a record.
-pub(super) fn pack(out: &mut Vec<u8>, record: &[u8]) {
+pub fn pack(out: &mut Vec<u8>, record: &[u8]) {
     out.clear();
     out.extend_from_slice(&xxh3_64(record).to_le_bytes());
     out.extend_from_slice(record);
 }
 
 /// The record, or `None` if its bytes are damaged.
-pub(super) fn unpack(stored: &[u8]) -> Option<Bytes> {
+#[must_use]
+pub fn unpack(stored: &[u8]) -> Option<Bytes> {
     let (checksum, record) = stored.split_first_chunk::<CHECKSUM_BYTES>()?;
     (xxh3_64(record) == u64::from_le_bytes(*checksum)).then(|| Bytes::copy_from_slice(record))
 }

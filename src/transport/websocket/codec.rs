@@ -1,9 +1,11 @@
 //! Frames of the WebSocket protocol as a server reads and writes them (RFC 6455). Pure: bytes in, items out.
 //!
-//! A frame is refused by its header: neither a length over the limit nor a broken rule makes anything be buffered.
+//! A frame is refused by its header: neither a length over the limit nor a broken rule makes anything be buffered. Text is
+//! refused at its first wrong byte, also in the middle of a frame that is still coming.
 
 use std::str;
 
+use super::utf8::Utf8;
 use crate::transport::out_queue::{FrameHeader, HEADER_BYTES_MAX};
 
 const FIN: u8 = 0x80;
@@ -11,6 +13,8 @@ const RSV: u8 = 0x70;
 const MASKED: u8 = 0x80;
 /// Longest payload of a control frame (5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
+/// Bytes unmasked at a time to look at text that is not complete.
+const LOOK_BYTES: usize = 256;
 
 const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
@@ -21,7 +25,7 @@ pub(crate) const PONG: u8 = 10;
 
 /// Why a client's bytes are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CodecError {
+pub enum CodecError {
     /// A rule of the protocol is broken (1002).
     #[error("websocket rule broken")]
     Protocol,
@@ -35,7 +39,7 @@ pub(crate) enum CodecError {
 
 /// What one step over the input found.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step<'a> {
+pub enum Step<'a> {
     /// The frame is not complete; nothing was consumed.
     More,
     /// This many bytes are done with; they complete nothing yet.
@@ -46,10 +50,14 @@ pub(crate) enum Step<'a> {
 
 /// A message or a control frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Item<'a> {
+pub enum Item<'a> {
+    /// A whole message of text.
     Text(&'a str),
+    /// A whole message of bytes.
     Binary(&'a [u8]),
+    /// To be answered with the same bytes.
     Ping(&'a [u8]),
+    /// Asks for nothing.
     Pong,
     /// The client closes, with this code if it named one.
     Close(Option<u16>),
@@ -57,12 +65,16 @@ pub(crate) enum Item<'a> {
 
 /// Reads what one client sends.
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     message_bytes_max: usize,
     /// Payload of a fragmented message so far.
     fragments: Vec<u8>,
     /// Opcode of that message, while one is open.
     open: Option<u8>,
+    /// The text of that message as far as it was looked at.
+    text: Utf8,
+    /// Payload bytes of the frame that is still coming that `text` has seen.
+    looked: usize,
 }
 
 struct Header {
@@ -74,28 +86,54 @@ struct Header {
 }
 
 impl Decoder {
-    pub(crate) fn new(message_bytes_max: usize) -> Self {
-        Self { message_bytes_max, fragments: Vec::new(), open: None }
+    /// Reads messages of at most so many bytes.
+    #[must_use]
+    pub fn new(message_bytes_max: usize) -> Self {
+        Self { message_bytes_max, fragments: Vec::new(), open: None, text: Utf8::default(), looked: 0 }
     }
 
-    pub(crate) fn set_message_bytes_max(&mut self, bytes: usize) {
+    /// The largest message from the next frame on.
+    pub fn set_message_bytes_max(&mut self, bytes: usize) {
         self.message_bytes_max = bytes;
     }
 
-    /// Reads at most one frame from the start of `input`, unmasking it in place.
+    /// Reads at most one frame from the start of `input`, unmasking it in place once it is complete. Until then `input`
+    /// begins with the same bytes the next time.
     ///
     /// # Errors
     /// [`CodecError`]; what follows cannot be understood then.
-    pub(crate) fn step<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Step<'a>, CodecError> {
+    pub fn step<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Step<'a>, CodecError> {
         if self.open.is_none() && !self.fragments.is_empty() {
             // The message they made was handed out by the step before.
             self.fragments = Vec::new();
         }
         let Some(header) = self.header(input)? else { return Ok(Step::More) };
         let end = header.bytes + header.payload_bytes;
-        let Some(payload) = input.get_mut(header.bytes..end) else { return Ok(Step::More) };
+        if input.len() < end {
+            self.look_ahead(&header, &input[header.bytes..])?;
+            return Ok(Step::More);
+        }
+        let payload = &mut input[header.bytes..end];
         unmask(payload, header.mask);
         self.frame(header.fin, header.opcode, payload, end)
+    }
+
+    /// Looks at what is new of the text of a frame that is not complete.
+    fn look_ahead(&mut self, header: &Header, masked: &[u8]) -> Result<(), CodecError> {
+        if header.opcode >= CLOSE || self.open.unwrap_or(header.opcode) != TEXT {
+            return Ok(());
+        }
+        while let Some(new) = masked.get(self.looked..).filter(|new| !new.is_empty()) {
+            let mut plain = [0; LOOK_BYTES];
+            let plain = &mut plain[..new.len().min(LOOK_BYTES)];
+            plain.copy_from_slice(&new[..plain.len()]);
+            let mut mask = header.mask;
+            mask.rotate_left(self.looked % 4);
+            unmask(plain, mask);
+            self.text.take(plain)?;
+            self.looked += plain.len();
+        }
+        Ok(())
     }
 
     /// The header, once it is complete and found legal; judged as soon as its first two bytes are there.
@@ -142,17 +180,28 @@ impl Decoder {
             CLOSE => Ok(Step::Item(end, Item::Close(close_code(payload)?))),
             PING => Ok(Step::Item(end, Item::Ping(payload))),
             PONG => Ok(Step::Item(end, Item::Pong)),
-            opcode if fin && self.open.is_none() => Ok(Step::Item(end, message(opcode, payload)?)),
-            opcode => {
-                let message_opcode = *self.open.get_or_insert(opcode);
-                self.fragments.extend_from_slice(payload);
-                if !fin {
-                    return Ok(Step::Skip(end));
-                }
-                self.open = None;
-                Ok(Step::Item(end, message(message_opcode, &self.fragments)?))
-            }
+            opcode => self.data(fin, opcode, payload, end),
         }
+    }
+
+    fn data<'a>(&'a mut self, fin: bool, opcode: u8, payload: &'a [u8], end: usize) -> Result<Step<'a>, CodecError> {
+        let looked = std::mem::take(&mut self.looked);
+        if fin {
+            self.text = Utf8::default();
+        }
+        if fin && self.open.is_none() {
+            return Ok(Step::Item(end, message(opcode, payload)?));
+        }
+        let message_opcode = *self.open.get_or_insert(opcode);
+        self.fragments.extend_from_slice(payload);
+        if fin {
+            self.open = None;
+            return Ok(Step::Item(end, message(message_opcode, &self.fragments)?));
+        }
+        if message_opcode == TEXT {
+            self.text.take(&payload[looked..])?;
+        }
+        Ok(Step::Skip(end))
     }
 }
 

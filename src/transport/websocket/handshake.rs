@@ -8,23 +8,26 @@ use actix_http::{
 use tidings_actors::{hub::census::Refused, port::edge::Encoding};
 
 /// Where clients connect.
-pub(crate) const PATH: &str = "/v1/ws";
+pub const PATH: &str = "/v1/ws";
 
 const PROTO: &str = "tidings.v1.proto";
 const JSON: &str = "tidings.v1.json";
 
 /// What was agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Agreed {
-    pub(crate) encoding: Option<Encoding>,
+pub struct Agreed {
+    /// Known when a subprotocol was agreed on.
+    pub encoding: Option<Encoding>,
     /// The response, to be written as it is.
-    pub(crate) response: String,
+    pub response: String,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
+    /// Another path.
     NotFound,
+    /// Another method than GET.
     NotGet,
     /// No WebSocket, or another version of it.
     UpgradeRequired,
@@ -32,12 +35,14 @@ pub(crate) enum Refusal {
     Bad,
     /// No subprotocol that the client offers is known.
     UnknownSubprotocol,
+    /// The node takes no more.
     Full(Refused),
 }
 
 impl Refusal {
     /// The response, to be written as it is; the socket is closed behind it.
-    pub(crate) fn response(self) -> String {
+    #[must_use]
+    pub fn response(self) -> String {
         let (status, extra, text) = match self {
             Self::NotFound => ("404 Not Found", "", "connect to /v1/ws"),
             Self::NotGet => ("405 Method Not Allowed", "allow: GET\r\n", "connect with GET"),
@@ -61,7 +66,7 @@ impl Refusal {
 ///
 /// # Errors
 /// [`Refusal`], to be answered with its response.
-pub(crate) fn agree(head: &RequestHead) -> Result<Agreed, Refusal> {
+pub fn agree(head: &RequestHead) -> Result<Agreed, Refusal> {
     if head.uri.path() != PATH {
         return Err(Refusal::NotFound);
     }

@@ -11,14 +11,15 @@ use super::{
 };
 use crate::transport::out_queue::{Class, Flushed};
 
-impl Outlet for Socket {
-    fn offer(&self, payload: Bytes) -> Written {
+impl Socket {
+    /// Offers one message in the form of `encoding`.
+    pub fn offer_as(&self, encoding: Encoding, payload: Bytes) -> Written {
         if self.state.get() != State::Open {
             return Written::Closed;
         }
-        let opcode = match self.encoding.get() {
-            Some(Encoding::Json) => codec::TEXT,
-            Some(Encoding::Protobuf) | None => codec::BINARY,
+        let opcode = match encoding {
+            Encoding::Json => codec::TEXT,
+            Encoding::Protobuf => codec::BINARY,
         };
         let header = codec::header(opcode, payload.len());
         let mut out = self.out.borrow_mut();
@@ -27,6 +28,12 @@ impl Outlet for Socket {
         }
         out.push(header, payload, Class::Frame);
         Written::Taken
+    }
+}
+
+impl Outlet for Socket {
+    fn offer(&self, payload: Bytes) -> Written {
+        self.offer_as(self.encoding.get().unwrap_or(Encoding::Protobuf), payload)
     }
 
     fn queued_bytes(&self) -> usize {

@@ -13,6 +13,10 @@ use tidings_actors::port::edge::{CloseReason, Encoding};
 use super::codec::{self, CodecError};
 use crate::transport::out_queue::{Class, OutBudget, OutQueue};
 
+/// Bytes behind a close frame that are read at a time, and how often.
+const REST_BYTES: usize = 4 * 1024;
+const REST_READS_MAX: usize = 16;
+
 /// How far the goodbye of this side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -26,7 +30,8 @@ pub(super) enum State {
     Broken,
 }
 
-pub(super) struct Socket {
+/// The socket, and the only writer of it ([`Outlet`](tidings_actors::port::edge::Outlet)).
+pub struct Socket {
     pub(super) stream: TcpStream,
     pub(super) out: RefCell<OutQueue>,
     pub(super) state: Cell<State>,
@@ -112,11 +117,16 @@ impl Socket {
 }
 
 impl Drop for Socket {
-    /// A peer that did not take everything is reset: otherwise the kernel would keep its send queue for minutes.
+    /// A peer that did not take everything is reset: otherwise the kernel would keep its send queue for minutes. Any other
+    /// is not: bytes that came behind its close frame are read, because the kernel resets a socket that leaves some.
     fn drop(&mut self) {
         if self.state.get() == State::Broken || self.out.borrow().bytes() > 0 {
             // Fails only when the socket is gone already.
             let _ = self.stream.set_zero_linger();
+            return;
         }
+        let mut rest = [0; REST_BYTES];
+        let read = |_: &usize| self.stream.try_read(&mut rest).is_ok_and(|bytes| bytes > 0);
+        (0..REST_READS_MAX).take_while(read).for_each(drop);
     }
 }

@@ -1,12 +1,13 @@
 //! What strangers, broken clients and broken disks do to the server: it says what is wrong, closes with the documented
 //! code, keeps its memory, and nobody else notices.
 
+mod fields;
 mod frames;
 mod holes;
 mod limits;
 mod routes;
 mod stalled;
-mod store;
+pub mod store;
 mod tokens;
 
 use std::time::Duration;

@@ -180,6 +180,29 @@ impl Bench {
     }
 }
 
+/// A disk, and what the present process has of it: nothing that a process writes after its end reaches the disk.
+struct Disk {
+    memory: Arc<MemoryStore>,
+    present: Arc<HeldSync>,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let memory = Arc::new(MemoryStore::new());
+        Self { present: Arc::new(HeldSync::new(memory.clone())), memory }
+    }
+
+    /// The process is killed; another one serves both users.
+    fn restart(&mut self) -> Bench {
+        self.present.hold();
+        self.present = Arc::new(HeldSync::new(self.memory.clone()));
+        let bench = Bench::again(self.present.clone());
+        bench.attach("alice", 1);
+        bench.attach("bob", 2);
+        bench
+    }
+}
+
 fn change_op(peer: &str, (seq, author, number): (u64, &str, u64), change: Change) -> Op {
     let name = MessageName { author: uid(author), message_id: id(number) };
     Op::Change(ChangeOp { peer: uid(peer), seq: Seq::new(seq), name, change })
@@ -210,8 +233,8 @@ fn code(code: ErrorCode) -> Result<u64, u32> {
 
 #[actix::test]
 async fn a_recalled_message_is_read_by_nobody_also_after_a_restart() {
-    let store = Arc::new(MemoryStore::new());
-    let mut bench = Bench::pair(store.clone()).await;
+    let mut disk = Disk::new();
+    let mut bench = Bench::pair(disk.present.clone()).await;
     bench.say(ALICE, "bob", 1, "secret").await;
     bench.say(ALICE, "bob", 2, "other").await;
     bench.settle().await;
@@ -229,9 +252,7 @@ async fn a_recalled_message_is_read_by_nobody_also_after_a_restart() {
             matches!(&entry.body, Some(entry::Body::Recalled(it)) if (it.seq, it.author.as_str()) == (1, "alice"))
         });
         assert_eq!(recalled.count(), 1);
-        bench = Bench::again(store.clone());
-        bench.attach("alice", 1);
-        bench.attach("bob", 2);
+        bench = disk.restart();
     }
 }
 
@@ -260,8 +281,8 @@ async fn the_ok_of_a_recall_waits_for_the_redaction_and_reads_do_not() {
 
 #[actix::test]
 async fn a_crash_between_the_recall_and_the_redaction_is_made_good_on_both_sides() {
-    let memory = Arc::new(MemoryStore::new());
-    let held = Arc::new(HeldSync::new(memory.clone()));
+    let mut disk = Disk::new();
+    let (memory, held) = (disk.memory.clone(), disk.present.clone());
     let mut bench = Bench::pair(held.clone()).await;
     bench.say(ALICE, "bob", 1, "secret").await;
     bench.settle().await;
@@ -271,9 +292,7 @@ async fn a_crash_between_the_recall_and_the_redaction_is_made_good_on_both_sides
     assert!(held.release_next());
     held.held(1).await;
     // What is held now is never written.
-    let mut bench = Bench::again(memory.clone());
-    bench.attach("alice", 1);
-    bench.attach("bob", 2);
+    let mut bench = disk.restart();
     bench.settle().await;
     for user in [ALICE, BOB] {
         assert_eq!(texts(&bench.inbox(user).await), pairs(&[(1, "")]));
@@ -285,8 +304,8 @@ async fn a_crash_between_the_recall_and_the_redaction_is_made_good_on_both_sides
 
 #[actix::test]
 async fn a_message_says_its_newest_edit_in_its_place_and_older_edits_say_nothing() {
-    let store = Arc::new(MemoryStore::new());
-    let mut bench = Bench::pair(store.clone()).await;
+    let mut disk = Disk::new();
+    let mut bench = Bench::pair(disk.present.clone()).await;
     bench.say(ALICE, "bob", 1, "one").await;
     bench.settle().await;
     let first = bench.change(ALICE, 50, "bob", (1, "alice", 1), edit("two")).await.unwrap();
@@ -303,9 +322,7 @@ async fn a_message_says_its_newest_edit_in_its_place_and_older_edits_say_nothing
             assert!(message_of(&history[0]).unwrap().edited_time > 0);
             assert_eq!(bench.last(user).await, Some((1, "three".into())));
         }
-        bench = Bench::again(store.clone());
-        bench.attach("alice", 1);
-        bench.attach("bob", 2);
+        bench = disk.restart();
     }
     assert!(bench.change(ALICE, 53, "bob", (1, "alice", 1), Change::Recall).await.is_ok());
     bench.settle().await;
@@ -335,8 +352,8 @@ async fn only_the_author_changes_a_message_and_only_the_one_that_is_meant() {
 
 #[actix::test]
 async fn reactions_of_both_stand_on_the_message_on_both_sides() {
-    let store = Arc::new(MemoryStore::new());
-    let mut bench = Bench::pair(store.clone()).await;
+    let mut disk = Disk::new();
+    let mut bench = Bench::pair(disk.present.clone()).await;
     bench.say(ALICE, "bob", 1, "one").await;
     bench.settle().await;
     assert!(bench.change(BOB, 50, "alice", (1, "alice", 1), react("bob", "+1", false)).await.is_ok());
@@ -351,9 +368,7 @@ async fn reactions_of_both_stand_on_the_message_on_both_sides() {
     let ninth = bench.change(BOB, 70, "alice", (1, "alice", 1), react("bob", "r9", false)).await;
     assert_eq!(ninth, code(ErrorCode::TooManyReactions));
     bench.pass().await;
-    let mut bench = Bench::again(store);
-    bench.attach("alice", 1);
-    bench.attach("bob", 2);
+    let mut bench = disk.restart();
     for (user, peer) in [(ALICE, "bob"), (BOB, "alice")] {
         let history = bench.history(user, peer).await;
         let mut given: Vec<_> = message_of(&history[0]).unwrap().reactions.iter().map(|r| r.reaction.clone()).collect();
@@ -364,8 +379,8 @@ async fn reactions_of_both_stand_on_the_message_on_both_sides() {
 
 #[actix::test]
 async fn a_message_long_out_of_memory_is_found_on_both_sides() {
-    let store = Arc::new(MemoryStore::new());
-    let mut bench = Bench::pair(store.clone()).await;
+    let disk = Disk::new();
+    let mut bench = Bench::pair(disk.present.clone()).await;
     for number in 1..=150 {
         bench.say(ALICE, "bob", number, &format!("a{number}")).await;
         bench.say(BOB, "alice", 500 + number, &format!("b{number}")).await;
@@ -422,8 +437,8 @@ async fn a_reply_names_the_message_in_the_inbox_of_whoever_reads_it() {
 
 #[actix::test]
 async fn deleted_messages_are_gone_on_one_side_only_also_after_a_restart() {
-    let store = Arc::new(MemoryStore::new());
-    let mut bench = Bench::pair(store.clone()).await;
+    let mut disk = Disk::new();
+    let mut bench = Bench::pair(disk.present.clone()).await;
     for number in 1..=5 {
         bench.say(ALICE, "bob", number, &format!("m{number}")).await;
         bench.settle().await;
@@ -439,14 +454,14 @@ async fn deleted_messages_are_gone_on_one_side_only_also_after_a_restart() {
     assert_eq!(bench.views(BOB).await[0].unread, 5, "as little as a recall");
     assert!(bench.done(BOB, 54, delete("alice", Deletion::Upto(Seq::new(m1)))).await.is_ok());
     assert_eq!(bench.views(BOB).await[0].unread, 4);
+    assert!(bench.done(BOB, 55, Op::Read(uid("alice"), Seq::new(m4))).await.is_ok());
+    assert_eq!(bench.done(BOB, 56, delete("alice", Deletion::Upto(Seq::new(m1)))).await, Ok(0));
     for _ in 0..2 {
         let texts: Vec<String> = texts(&bench.history(BOB, "alice").await).into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts, ["m4", "m3"]);
         assert_eq!(bench.last(BOB).await, Some((m4, "m4".into())));
         assert_eq!(bench.history(ALICE, "bob").await.len(), 5);
-        bench = Bench::again(store.clone());
-        bench.attach("alice", 1);
-        bench.attach("bob", 2);
+        bench = disk.restart();
     }
     assert!(bench.done(BOB, 60, Op::Delete(DeleteOp { peer: uid("alice"), what: Deletion::Whole })).await.is_ok());
     assert_eq!(bench.views(BOB).await, []);

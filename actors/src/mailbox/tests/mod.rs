@@ -1,14 +1,20 @@
 //! Mailboxes behind their shard, on one arbiter with paused time, between a store that does what it is told and connections
 //! that only note what they are told.
 
+mod adopt;
 mod changes;
 mod devices;
 mod life;
 mod panics;
+mod sweep;
+mod sweep_random;
 mod sync;
 
 use std::{
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -31,7 +37,7 @@ use crate::{
         clock::Clock,
         link::{
             Attach, Command, ConnectionRef, EntryFrame, Link, Op, OpId, PeerMessage, ResumePoint, Say, SendOp,
-            ToConnection,
+            ToConnection, Visit,
         },
         ownership::{Barrier, Ownership, Stamp},
         store::Store,
@@ -46,14 +52,20 @@ const LONG: Duration = Duration::from_secs(60);
 /// Long enough for every tick and repetition, shorter than any deadline of an op.
 const A_WHILE: Duration = Duration::from_secs(2);
 
-struct TestClock(Instant);
+struct TestClock {
+    started: Instant,
+    /// What the wall clock said then.
+    began: Millis,
+    /// What it has jumped since. Days that pass one tick of a mailbox after the other take minutes.
+    jumped_ms: AtomicU64,
+}
 
 impl Clock for TestClock {
     fn now(&self) -> Millis {
-        self.uptime().plus(1_700_000_000_000)
+        self.began.plus(self.uptime().get()).plus(self.jumped_ms.load(Relaxed))
     }
     fn uptime(&self) -> Millis {
-        Millis::new(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+        Millis::new(u64::try_from(self.started.elapsed().as_millis()).unwrap())
     }
 }
 
@@ -76,6 +88,8 @@ struct TestLink {
     shard: OnceLock<Addr<Shard>>,
     told: mpsc::Sender<(u64, ToConnection)>,
     said: Mutex<Vec<PeerMessage>>,
+    /// No message between mailboxes is taken.
+    deaf: AtomicBool,
 }
 
 impl Link for TestLink {
@@ -83,12 +97,23 @@ impl Link for TestLink {
         offer(self.shard.get().unwrap(), command)
     }
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
+        if self.deaf.load(Relaxed) {
+            return Offer::Full(message);
+        }
         self.said.lock().unwrap().push(message.clone());
         offer(self.shard.get().unwrap(), message)
     }
+    fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
+        offer(self.shard.get().unwrap(), visit)
+    }
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
         for part in parts {
-            self.told.try_send((to.connection, part)).unwrap();
+            match self.told.try_send((to.connection, part)) {
+                Ok(()) => {}
+                // A test that has gone on to the next process.
+                Err(mpsc::error::TrySendError::Closed(_)) => return Offer::Closed(Vec::new()),
+                Err(why) => panic!("{why}"),
+            }
         }
         Offer::Taken
     }
@@ -138,6 +163,8 @@ fn entries_of(frame: &EntryFrame) -> Vec<wire::Entry> {
 struct Bench {
     link: Arc<TestLink>,
     told: mpsc::Receiver<(u64, ToConnection)>,
+    clock: Arc<TestClock>,
+    shard: ShardId,
 }
 
 impl Bench {
@@ -149,15 +176,35 @@ impl Bench {
 
     /// The same when time is paused already: another process, after a crash.
     fn again(store: Arc<dyn Store>) -> Self {
+        Self::began_at(store, Millis::new(1_700_000_000_000), ShardId::new(0))
+    }
+
+    /// A shard that does not go the rounds: nothing is swept but on a visit of the test.
+    fn without_rounds(store: Arc<dyn Store>) -> Self {
+        Self::began_at(store, Millis::new(1_700_000_000_000), ShardId::new(1))
+    }
+
+    /// Another process, after a crash of this one.
+    fn after_crash(&self, store: Arc<dyn Store>) -> Self {
+        Self::began_at(store, self.clock.now(), self.shard)
+    }
+
+    fn began_at(store: Arc<dyn Store>, began: Millis, id: ShardId) -> Self {
         let (tell, told) = mpsc::channel(TOLD_MAX);
-        let link = Arc::new(TestLink { shard: OnceLock::new(), told: tell, said: Mutex::default() });
-        let clock = Arc::new(TestClock(tokio::time::Instant::now()));
+        let link = Arc::new(TestLink {
+            shard: OnceLock::new(),
+            told: tell,
+            said: Mutex::default(),
+            deaf: AtomicBool::default(),
+        });
+        let clock =
+            Arc::new(TestClock { started: tokio::time::Instant::now(), began, jumped_ms: AtomicU64::default() });
         let shards = ShardCount::new(1).unwrap();
         let limits = MailboxLimits::default();
         let port: Arc<dyn Link> = link.clone();
-        let shard = Shard::new(ShardId::new(0), shards, port, store, Arc::new(Owner), clock, limits).start();
+        let shard = Shard::new(id, shards, port, store, Arc::new(Owner), clock.clone(), limits).start();
         assert!(link.shard.set(shard).is_ok());
-        Self { link, told }
+        Self { link, told, clock, shard: id }
     }
 
     fn ask(&self, uid: &str, connection: u64, op_id: OpId, op: Op) {

@@ -5,6 +5,7 @@
 pub mod appends;
 pub mod pages;
 pub mod records;
+pub mod sweeps;
 
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -68,6 +69,16 @@ macro_rules! store_suite {
             a_scan_sees_only_its_own_list,
             a_removed_key_is_not_scanned,
             a_mark_goes_with_records_of_any_owner,
+        );
+        $crate::store_suite!(@cases $make, sweeps:
+            a_swept_row_is_gone_and_the_others_stay,
+            a_sweep_again_changes_nothing,
+            a_sweep_touches_no_other_inbox_and_no_record,
+            a_sweep_of_nothing_is_fine,
+            too_many_swept_rows_are_refused,
+            a_swept_timeline_goes_on,
+            a_page_that_begins_at_the_first_kept_row_is_full,
+            inboxes_are_listed_once_each,
         );
     };
     (@cases $make:expr, $group:ident: $($case:ident,)+) => {

@@ -1,5 +1,6 @@
 //! The crash test of a chain: a sender's timeline and outbox against a receiver's rule, over a network that drops,
-//! doubles and reorders, while either side crashes and forgets what was not durable, and the receiver blocks at times.
+//! doubles and reorders, while either side crashes and forgets what was not durable, the sender sweeps rows that were
+//! accepted, and the receiver blocks at times.
 //! Every committed row that was not blocked arrives exactly once, in order.
 
 use std::collections::BTreeSet;
@@ -10,14 +11,14 @@ use tidings_schema::{id::Epoch, record, row::InboxRow};
 use super::*;
 use crate::{
     conversation::Conversation,
-    deliver::{Verdict, judge},
+    deliver::{Verdict, judge, judge_adopting},
     outbox::{Back, Outbox},
     timeline::{Replay, Timeline},
 };
 
 #[derive(Clone, Debug)]
 enum Packet {
-    Deliver { log_id: LogId, prev: Seq, rows: Vec<(Seq, Millis)> },
+    Deliver { log_id: LogId, prev: Seq, rows: Vec<(Seq, Millis)>, adopt: bool },
     Accepted(Place),
     Gap(Place),
 }
@@ -33,6 +34,7 @@ enum Step {
     Lose(usize),
     Double(usize),
     SaveSender,
+    SweepSender,
     SaveReceiver,
     CrashSender(usize),
     CrashReceiver(usize),
@@ -52,6 +54,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0_usize..8).prop_map(Step::Lose),
         5 => (0_usize..8).prop_map(Step::Double),
         1 => Just(Step::SaveSender),
+        2 => Just(Step::SweepSender),
         1 => Just(Step::SaveReceiver),
         2 => (0_usize..4).prop_map(Step::CrashSender),
         2 => (0_usize..4).prop_map(Step::CrashReceiver),
@@ -101,6 +104,8 @@ struct Sender {
     log: Log,
     outbox: Outbox,
     saved_accepted: Seq,
+    /// Rows below it are gone.
+    floor: Seq,
 }
 
 impl Sender {
@@ -108,17 +113,36 @@ impl Sender {
         self.log.rows.iter().filter(|row| row.body.is_message()).map(|row| row.seq)
     }
 
+    fn kept_chain(&self) -> Vec<Seq> {
+        self.chain().filter(|row| *row >= self.floor).collect()
+    }
+
+    /// Rows whose effects are durably known to be accepted go.
+    fn sweep(&mut self) {
+        let owed = self.outbox.oldest_unaccepted().unwrap_or(Seq::new(u64::MAX));
+        self.floor = self.floor.max(self.saved_accepted.next().min(owed));
+    }
+
+    /// The peer has less than was accepted: what is kept of the chain after `have` is sent again.
+    fn reload(&mut self, have: Seq) {
+        let kept: Vec<Seq> = self.kept_chain().into_iter().filter(|row| *row > have).collect();
+        let end = kept.first().copied().unwrap_or(Seq::new(u64::MAX));
+        let base = self.chain().filter(|row| *row < end).last().unwrap_or_default();
+        self.outbox.go_back_to_kept(have, base, kept);
+    }
+
     fn restart(&mut self, survive: usize) {
         self.log.crash(survive);
-        self.outbox = Outbox::restore(self.saved_accepted, self.chain().collect::<Vec<_>>());
+        self.outbox = Outbox::restore(self.saved_accepted, self.kept_chain());
     }
 
     fn drive(&mut self, now: Millis) -> Option<Packet> {
         let committed = self.log.timeline.committed();
         let mut flight = self.outbox.next(committed, now)?;
         self.outbox.trim(&mut flight, 3);
+        assert!(flight.seqs.iter().all(|row| *row >= self.floor), "a row that is gone cannot be sent");
         let rows = flight.seqs.iter().map(|at_seq| (*at_seq, self.log.rows[at_seq.get() as usize - 1].time)).collect();
-        Some(Packet::Deliver { log_id: self.log.timeline.log_id()?, prev: flight.prev, rows })
+        Some(Packet::Deliver { log_id: self.log.timeline.log_id()?, prev: flight.prev, rows, adopt: flight.adopt })
     }
 }
 
@@ -136,8 +160,9 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn take(&mut self, log_id: LogId, prev: Seq, rows: &[(Seq, Millis)]) -> Vec<Packet> {
+    fn take(&mut self, log_id: LogId, prev: Seq, rows: &[(Seq, Millis)], adopt: bool) -> Vec<Packet> {
         let seqs: Vec<Seq> = rows.iter().map(|row| row.0).collect();
+        let judge = if adopt { judge_adopting } else { judge };
         let skip = match judge(self.tail.peer, log_id, prev, &seqs) {
             Verdict::Take { skip } => skip,
             Verdict::Adopt { place } => {
@@ -210,7 +235,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let sender = Sender { log: Log::new(), outbox: Outbox::default(), saved_accepted: Seq::ZERO };
+        let sender =
+            Sender { log: Log::new(), outbox: Outbox::default(), saved_accepted: Seq::ZERO, floor: Seq::new(1) };
         let receiver = Receiver {
             log: Log::new(),
             tail: Conversation::default(),
@@ -244,6 +270,7 @@ impl World {
                 self.network.extend(doubled);
             }
             Step::SaveSender => self.sender.saved_accepted = self.sender.outbox.accepted_upto(),
+            Step::SweepSender => self.sender.sweep(),
             Step::SaveReceiver => {
                 self.receiver.saved = self.receiver.firm.to_record(self.receiver.log.timeline.committed())
             }
@@ -263,7 +290,9 @@ impl World {
         let Some(packet) = self.pick(pick) else { return };
         let outbox = &mut self.sender.outbox;
         match packet {
-            Packet::Deliver { log_id, prev, rows } => self.network.extend(self.receiver.take(log_id, prev, &rows)),
+            Packet::Deliver { log_id, prev, rows, adopt } => {
+                self.network.extend(self.receiver.take(log_id, prev, &rows, adopt));
+            }
             Packet::Accepted(place) => {
                 assert_eq!(Some(place.log_id), self.sender.log.timeline.log_id());
                 outbox.accepted(place.seq, None, now);
@@ -271,10 +300,7 @@ impl World {
             Packet::Gap(place) => match outbox.gap(place.seq, now) {
                 Back::Covered => {}
                 // Nothing that was accepted is ever lost here, so only a stale gap can name less.
-                Back::Reload(have) => {
-                    let chain: Vec<Seq> = self.sender.chain().collect();
-                    self.sender.outbox.go_back(have, chain);
-                }
+                Back::Reload(have) => self.sender.reload(have),
             },
         }
     }

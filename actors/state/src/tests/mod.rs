@@ -4,7 +4,9 @@ mod ack_queue;
 mod chain;
 mod conversation;
 mod outbox;
+mod retention;
 mod sent_window;
+mod steady_clock;
 mod timeline;
 
 use bytes::Bytes;

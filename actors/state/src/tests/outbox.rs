@@ -8,7 +8,7 @@ fn chain(seqs: &[u64]) -> Outbox {
 }
 
 fn flight(prev: u64, seqs: &[u64]) -> Option<Flight> {
-    Some(Flight { prev: seq(prev), seqs: seqs.iter().copied().map(seq).collect(), read: None })
+    Some(Flight { prev: seq(prev), seqs: seqs.iter().copied().map(seq).collect(), read: None, adopt: false })
 }
 
 #[test]
@@ -124,6 +124,32 @@ fn a_peer_that_lost_accepted_rows_gets_them_from_the_log() {
 }
 
 #[test]
+fn a_peer_that_lost_rows_the_log_does_not_keep_is_asked_to_adopt_until_it_has() {
+    let mut outbox = Outbox::restore(seq(8), [seq(9)]);
+    let _ = outbox.next(seq(9), at(0));
+    assert_eq!(outbox.gap(seq(2), at(1)), Back::Reload(seq(2)));
+    outbox.go_back_to_kept(seq(2), seq(5), [seq(7), seq(8), seq(9)]);
+    let asked = outbox.next(seq(9), outbox.deadline().unwrap()).unwrap();
+    assert_eq!((asked.prev, asked.adopt, asked.seqs.len()), (seq(5), true, 3));
+    outbox.accepted(seq(2), None, at(9_000));
+    assert!(outbox.next(seq(9), at(90_000)).unwrap().adopt, "what it had before is no answer");
+    outbox.accepted(seq(7), None, at(91_000));
+    assert_eq!(outbox.next(seq(9), at(200_000)), flight(7, &[8, 9]));
+}
+
+#[test]
+fn a_peer_that_lost_rows_the_log_keeps_adopts_nothing() {
+    let mut outbox = Outbox::restore(seq(8), [seq(9)]);
+    outbox.go_back_to_kept(seq(5), seq(4), [seq(7), seq(8), seq(9)]);
+    assert_eq!(outbox.next(seq(9), at(0)), flight(5, &[7, 8, 9]));
+    outbox.go_back_to_kept(seq(2), seq(9), []);
+    assert!(outbox.is_idle(), "nothing is left to send");
+    outbox.push(seq(12));
+    let asked = outbox.next(seq(12), at(90_000)).unwrap();
+    assert_eq!((asked.prev, asked.adopt), (seq(9), true));
+}
+
+#[test]
 fn an_old_gap_makes_nothing_worse() {
     let mut outbox = Outbox::restore(seq(8), [seq(9)]);
     let _ = outbox.next(seq(9), at(0));
@@ -136,7 +162,7 @@ fn the_newest_marker_rides_alone_or_with_rows_until_it_is_accepted() {
     let mut outbox = chain(&[]);
     outbox.set_read(place(5), seq(10));
     outbox.set_read(place(4), seq(11));
-    let alone = Flight { prev: seq(0), seqs: Vec::new(), read: Some(place(5)) };
+    let alone = Flight { prev: seq(0), seqs: Vec::new(), read: Some(place(5)), adopt: false };
     assert_eq!(outbox.next(seq(20), at(0)), Some(alone));
     outbox.push(seq(12));
     outbox.accepted(seq(0), Some(place(4)), at(1));

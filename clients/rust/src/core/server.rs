@@ -54,7 +54,9 @@ impl Core {
         self.fruitless_pulls = 0;
         let log_id = LogId::from_wire(&welcome.log_id).ok().flatten();
         let other_life = self.inbox.log_id.is_some() && log_id.is_some() && self.inbox.log_id != log_id;
-        if welcome.reset.is_some() || (other_life && self.inbox.known) {
+        // What follows our place is not kept any more; only a client that knows nothing yet may go on after a hole.
+        let behind = self.inbox.known && Seq::new(welcome.resume_after) > self.inbox.received;
+        if welcome.reset.is_some() || behind || (other_life && self.inbox.known) {
             self.inbox.log_id = log_id;
             self.phase = Phase::Resetting { found: Vec::new(), as_of: None };
             self.ask_listing();

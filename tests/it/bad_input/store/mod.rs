@@ -1,10 +1,15 @@
-//! Data directories that are taken, foreign or damaged.
+//! Data directories that are taken, foreign or damaged; disks that are full, read-only, or fail.
+
+mod block;
+mod disk;
+mod failed;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use tidings_schema::error_code::ErrorCode;
 
@@ -66,7 +71,7 @@ impl Rows {
         Self { db, keyspace }
     }
 
-    fn put(&self, key: &[u8], value: &[u8]) {
+    pub fn put(&self, key: &[u8], value: &[u8]) {
         self.keyspace.insert(key, value).unwrap();
         self.db.persist(PersistMode::SyncAll).unwrap();
     }
@@ -83,7 +88,7 @@ impl Rows {
     }
 
     /// Flips one bit in the middle of a value that must be there.
-    fn damage(&self, key: &[u8]) {
+    pub fn damage(&self, key: &[u8]) {
         let mut value = self.keyspace.get(key).unwrap().expect("the row").to_vec();
         let middle = value.len() / 2;
         value[middle] ^= 1;
@@ -124,6 +129,12 @@ async fn a_damaged_row_stops_its_inbox_and_no_other() {
     assert!(server.log().contains("inbox stopped, stored data is damaged"), "{}", server.log());
     assert!(server.metric("tidings_timelines_stopped_total").await >= 1.0);
     assert!(!server.log().contains("panicked"), "{}", server.log());
+}
+
+/// Text of about so many bytes that does not compress.
+fn noise(bytes: usize) -> String {
+    let random: Vec<u8> = (0..bytes / 21).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).collect();
+    STANDARD.encode(random)
 }
 
 fn newest_journal(data: &Path) -> PathBuf {
