@@ -25,7 +25,7 @@ impl Mailbox {
             return self.refuse(from, op_id, ErrorCode::NoSuchConversation, text, 0);
         };
         match &op.what {
-            Deletion::Seqs(seqs) => self.delete_seqs(from, op_id, &op.peer, seqs, &settled),
+            Deletion::Seqs(seqs) => self.delete_seqs(from, op_id, &op.peer, seqs),
             Deletion::Upto(upto) => {
                 let upto = (*upto).min(settled.last_seq);
                 if upto <= settled.deleted.upto() {
@@ -40,7 +40,7 @@ impl Mailbox {
         }
     }
 
-    fn delete_seqs(&mut self, from: ConnectionRef, op_id: OpId, peer: &Uid, seqs: &[Seq], settled: &Conversation) {
+    fn delete_seqs(&mut self, from: ConnectionRef, op_id: OpId, peer: &Uid, seqs: &[Seq]) {
         let committed = self.timeline.committed();
         let known = |seq: &Seq| *seq <= committed && self.target(peer, Target::Own(*seq)).flatten().is_some();
         if !seqs.iter().all(known) {
@@ -58,7 +58,7 @@ impl Mailbox {
             let text = "too many single deletions, delete up to a message";
             return self.refuse(from, op_id, ErrorCode::TooManyDeletions, text, 0);
         }
-        let left = seqs.contains(&settled.shown_seq()).then(|| self.gate.left().unwrap_or_default());
+        let left = seqs.contains(&self.shown_seq(peer)).then(|| self.gate.left().unwrap_or_default());
         let body = RowBody::Deleted { seqs, upto: Seq::ZERO, whole: false, read_n: 0, place: None, left };
         self.append_deleted(from, op_id, peer, body);
     }
@@ -82,7 +82,7 @@ impl Mailbox {
             }
         };
         let MarkerRow { n: read_n, place } = marker;
-        let left = (upto >= settled.shown_seq()).then(Bytes::new);
+        let left = (upto >= self.shown_seq(peer)).then(Bytes::new);
         let body = RowBody::Deleted { seqs: Vec::new(), upto, whole, read_n, place, left };
         self.append_deleted(from, op_id, peer, body);
     }
@@ -93,6 +93,11 @@ impl Mailbox {
             return Some(MarkerRow { n: settled.n, place: settled.last_in_place });
         }
         self.gate.marker(seq).flatten()
+    }
+
+    /// The message shown as the newest, once everything that has a row is committed.
+    fn shown_seq(&self, peer: &Uid) -> Seq {
+        self.peers.get(peer).map_or(Seq::ZERO, |peer| peer.live.shown_seq())
     }
 
     fn append_deleted(&mut self, from: ConnectionRef, op_id: OpId, peer: &Uid, body: RowBody) {
@@ -134,11 +139,11 @@ impl Mailbox {
 
     /// The deletions that a conversation will have after an op, and whether the message shown as its newest is among them.
     pub(super) fn deletions_after(&self, op: &DeleteOp) -> Option<(Deletions, Seq)> {
-        let settled = &self.peers.get(&op.peer)?.settled;
+        let live = &self.peers.get(&op.peer)?.live;
         let Deletion::Seqs(seqs) = &op.what else { return None };
-        let mut deletions = settled.deleted.clone();
+        let mut deletions = live.deleted.clone();
         seqs.iter().for_each(|seq| deletions.add(*seq));
-        let shown = settled.shown_seq();
+        let shown = live.shown_seq();
         (shown > Seq::ZERO && deletions.contains(shown)).then_some((deletions, shown))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::Context;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_schema::{
@@ -283,7 +283,7 @@ impl Mailbox {
             }
         };
         self.gate.fetching = true;
-        ctx.spawn(fetched.into_actor(self).map(|fetched, mailbox, ctx| {
+        self.read_then(ctx, fetched, |fetched, mailbox, ctx| {
             mailbox.gate.fetching = false;
             match fetched {
                 Ok(fetched) => mailbox.take_fetched(fetched),
@@ -296,7 +296,7 @@ impl Mailbox {
                 }
             }
             mailbox.run(ctx);
-        }));
+        });
     }
 
     fn take_fetched(&mut self, fetched: Fetched) {
@@ -309,8 +309,13 @@ impl Mailbox {
             Fetched::Id(id, found) => self.gate.id = Some((id, found)),
             Fetched::Marker(seq, row) => self.gate.marker = Some((seq, row)),
             // Beside those of an earlier round: what was in memory then may have left it.
-            Fetched::Targets(found) => self.gate.targets.extend(found),
-            Fetched::Left(entry) => self.gate.left = Some(self.shown(entry)),
+            Fetched::Targets(found) => {
+                let now = |found: Found| Found { entry: self.redactions.with_all_changes(found.entry), ..found };
+                let found: Vec<_> = found.into_iter().map(|(target, found)| (target, found.map(now))).collect();
+                self.gate.targets.extend(found);
+            }
+            // With changes that are not committed too: their rows come before the deletion's.
+            Fetched::Left(entry) => self.gate.left = Some(self.redactions.with_all_changes(entry)),
         }
     }
 

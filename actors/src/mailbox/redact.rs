@@ -49,7 +49,8 @@ pub(super) struct Redaction {
     made: Made,
     /// Changes by the peer: the row's place in its log. It is not accepted before.
     place: Option<Place>,
-    answers: Vec<(ConnectionRef, OpId)>,
+    /// Who waits, and with what seq: that of the row, or zero for an op that changed nothing more.
+    answers: Vec<(ConnectionRef, OpId, Seq)>,
 }
 
 /// Where the oldest of them are.
@@ -84,20 +85,21 @@ impl Redactions {
             return;
         };
         let (target, place) = (*target, row.body.place());
-        self.pending.push(Redaction { peer, target, made, place, answers: answer.into_iter().collect() });
+        let answers = answer.into_iter().map(|(to, op_id)| (to, op_id, made.seq)).collect();
+        self.pending.push(Redaction { peer, target, made, place, answers });
         gauge!("tidings_redactions_pending").increment(1);
     }
 
     /// Answers an op that changes nothing more once what it rests on is durable; gives it back when nothing is pending.
     pub(super) fn answer_with(&mut self, target: Seq, to: ConnectionRef, op_id: OpId) -> bool {
         let pending = self.pending.iter_mut().rev().find(|pending| pending.target == target);
-        pending.map(|pending| pending.answers.push((to, op_id))).is_some()
+        pending.map(|pending| pending.answers.push((to, op_id, Seq::ZERO))).is_some()
     }
 
     /// Nobody waits for these answers any more.
     pub(super) fn forget(&mut self, connection: ConnectionRef) {
         for pending in &mut self.pending {
-            pending.answers.retain(|(to, _)| *to != connection);
+            pending.answers.retain(|(to, ..)| *to != connection);
         }
     }
 
@@ -114,13 +116,15 @@ impl Redactions {
     }
 
     /// A message with every change that has a row, committed or not.
-    pub(super) fn with_all_changes(&self, seq: Seq, mut stored: Stored) -> Bytes {
-        for pending in self.pending.iter().filter(|pending| pending.target == seq) {
-            if let Some((changed, _)) = stored.changed(&pending.made) {
-                stored = changed;
-            }
+    pub(super) fn with_all_changes(&self, entry: Bytes) -> Bytes {
+        if !self.are_looked_for() {
+            return entry;
         }
-        stored.entry
+        let seq = entry_seq(&entry);
+        let recent = self.recent.iter().map(|(target, made)| (*target, made));
+        let pending = self.pending.iter().map(|pending| (pending.target, &pending.made));
+        let changes = recent.chain(pending).filter(|(target, _)| *target == seq);
+        changes.fold(entry, |entry, (target, made)| shown_after(entry, target, made))
     }
 
     /// An entry as it may be read: without what a committed change took from it.
@@ -213,8 +217,8 @@ impl Mailbox {
         let committed = self.timeline.committed();
         let ready = self.redactions.pending.iter_mut().take_while(|pending| pending.made.seq <= committed);
         let answers: Vec<_> = ready.flat_map(|done| std::mem::take(&mut done.answers)).collect();
-        for (to, op_id) in answers {
-            self.answer(to, op_id, ok(committed));
+        for (to, op_id, seq) in answers {
+            self.answer(to, op_id, ok(seq));
         }
     }
 
@@ -266,8 +270,8 @@ impl Mailbox {
 
     fn redacted(&mut self, count: usize, ctx: &mut Context<Self>) {
         for done in self.redactions.done(count) {
-            for (to, op_id) in done.answers {
-                self.answer(to, op_id, ok(done.made.seq));
+            for (to, op_id, seq) in done.answers {
+                self.answer(to, op_id, ok(seq));
             }
             if done.place.is_some() {
                 self.accept(&done.peer);

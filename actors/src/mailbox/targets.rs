@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_schema::{
-    change::{MessageName, Stored},
+    change::MessageName,
     id::{MessageId, Place, Seq, Uid},
     record,
     row::{InboxRow, place_from_record},
@@ -88,10 +88,7 @@ impl Mailbox {
     /// their way.
     pub(super) fn target(&self, peer: &Uid, target: Target) -> Option<Option<Found>> {
         let found = self.target_in_memory(peer, target).or_else(|| self.gate.target(target))?;
-        Some(found.map(|found| {
-            let stored = Stored { entry: found.entry, edited_by: Seq::ZERO };
-            Found { entry: self.redactions.with_all_changes(found.seq, stored), ..found }
-        }))
+        Some(found.map(|found| Found { entry: self.redactions.with_all_changes(found.entry), ..found }))
     }
 
     fn target_in_memory(&self, peer: &Uid, target: Target) -> Option<Option<Found>> {

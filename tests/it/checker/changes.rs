@@ -76,7 +76,7 @@ pub fn asked_for(history: &History, found: &mut Vec<Violation>) {
     }
 }
 
-/// A change names a message that stands before it.
+/// A change names a message that stands before it; when there is none it says nothing.
 pub fn named(history: &History, found: &mut Vec<Violation>) {
     for (uid, user) in &history.users {
         let known: BTreeMap<(&str, &str), u64> =
@@ -86,6 +86,9 @@ pub fn named(history: &History, found: &mut Vec<Violation>) {
             let before = known.get(&target.name()).filter(|at| *at < seq).copied();
             if before.unwrap_or(0) != target.seq {
                 report(found, Rule::Named, format!("{what:?} at {seq} of {uid}, who has that message at {before:?}"));
+            }
+            if before.is_none() && matches!(what, What::Edited { text: Some(_), .. }) {
+                report(found, Rule::Redacted, format!("{what:?} at {seq} says to {uid} what never showed there"));
             }
         }
     }
@@ -215,7 +218,11 @@ fn doubled(
         let made = often(said, word);
         if often(heard, word) > made {
             let rule = if made > 0 { Rule::Twice } else { Rule::Invented };
-            report(found, rule, format!("{word:?} of {from} is at {seq} of {to}, more often than it was made ({made})"));
+            report(
+                found,
+                rule,
+                format!("{word:?} of {from} is at {seq} of {to}, more often than it was made ({made})"),
+            );
         }
     }
 }

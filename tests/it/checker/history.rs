@@ -150,12 +150,25 @@ impl Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     Recall(Target),
-    Edit { target: Target, text: String },
-    React { target: Target, reaction: String, removed: bool },
+    Edit {
+        target: Target,
+        text: String,
+    },
+    React {
+        target: Target,
+        reaction: String,
+        removed: bool,
+    },
     /// These, or everything up to a seq above 0.
-    Delete { seqs: Vec<u64>, upto: u64 },
+    Delete {
+        seqs: Vec<u64>,
+        upto: u64,
+    },
     DeleteAll,
-    Set { pinned: Option<bool>, muted: Option<bool> },
+    Set {
+        pinned: Option<bool>,
+        muted: Option<bool>,
+    },
 }
 
 /// What its sender was told of it.

@@ -48,9 +48,9 @@ fn recount(uid: &str, user: &User, with: &str) -> (u64, u64) {
         _ => None,
     });
     let marker = marker.max().unwrap_or(0);
-    let incoming = user.messages().filter(|(kept, message)| {
-        message.peer == with && message.from != uid && kept.entry.seq > marker
-    });
+    let incoming = user
+        .messages()
+        .filter(|(kept, message)| message.peer == with && message.from != uid && kept.entry.seq > marker);
     (incoming.count() as u64, marker)
 }
 

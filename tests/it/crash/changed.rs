@@ -172,6 +172,62 @@ async fn deletions_and_settings_hold_after_a_kill_right_after_the_ok() {
     assert_eq!(scene.judge(&["alice", "bob"]).await, []);
 }
 
+/// Alice sends Bob so many messages while the disk is slow, and is still there; their names.
+async fn messages_on_a_slow_disk(scene: &mut Scene, count: usize) -> (RawDevice, Vec<Target>) {
+    let mut alice = scene.device("alice", "raw").await;
+    let mut sent = Vec::new();
+    for _ in 0..count {
+        let seq = scene.send(&mut alice, "bob").await;
+        sent.push(newest(scene, seq));
+    }
+    (alice, sent)
+}
+
+#[tokio::test]
+async fn two_deletions_on_their_way_together_show_what_both_leave() {
+    let mut scene = Scene::new("slow_store").await;
+    let (mut alice, sent) = messages_on_a_slow_disk(&mut scene, 5).await;
+    let one = |at: usize| Asked::Delete { seqs: vec![sent[at].seq], upto: 0 };
+    let upto = Asked::Delete { seqs: Vec::new(), upto: sent[2].seq };
+    scene.change_at_once(&mut alice, "bob", vec![one(4), one(3)]).await;
+    scene.look(&mut alice, "bob").await;
+    scene.change_at_once(&mut alice, "bob", vec![one(1), upto]).await;
+    scene.look(&mut alice, "bob").await;
+    scene.kill("").await;
+    assert_eq!(scene.judge(&["alice", "bob"]).await, []);
+}
+
+#[tokio::test]
+async fn a_deletion_behind_a_recall_on_its_way_brings_nothing_back() {
+    let mut scene = Scene::new("slow_store").await;
+    let (mut alice, sent) = messages_on_a_slow_disk(&mut scene, 3).await;
+    let recall = Asked::Recall(sent[1].clone());
+    let delete = Asked::Delete { seqs: vec![sent[2].seq], upto: 0 };
+    scene.change_at_once(&mut alice, "bob", vec![recall, delete]).await;
+    scene.look(&mut alice, "bob").await;
+    bob_sees(&mut scene, |what| matches!(what, What::Recalled { .. })).await;
+    scene.kill("").await;
+    assert_eq!(scene.judge(&["alice", "bob"]).await, []);
+}
+
+#[tokio::test]
+async fn an_edit_of_what_a_block_kept_away_says_nothing() {
+    let mut scene = Scene::new("").await;
+    let (mut alice, mut bob) = (scene.device("alice", "raw").await, scene.device("bob", "raw").await);
+    let block = Op::Block(wire::Block { uid: "alice".into() });
+    assert!(ok(&bob.ask(block).await.unwrap()) > 0);
+    let seq = scene.send(&mut alice, "bob").await;
+    let target = newest(&scene, seq);
+    scene.pass_time(500).await;
+    let unblock = Op::Unblock(wire::Unblock { uid: "alice".into() });
+    assert!(ok(&bob.ask(unblock).await.unwrap()) > 0);
+    for what in [edit(target.clone(), "better"), edit(target.clone(), "best"), Asked::Recall(target)] {
+        ok(&scene.change(&mut alice, "bob", what).await);
+    }
+    bob_sees(&mut scene, |what| matches!(what, What::Recalled { .. })).await;
+    assert_eq!(scene.judge(&["alice", "bob"]).await, []);
+}
+
 #[tokio::test]
 async fn what_must_be_refused_leaves_nothing_behind() {
     let mut scene = Scene::new("").await;

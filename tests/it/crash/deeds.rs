@@ -64,7 +64,9 @@ impl Known {
                 let seqs = others.map(|(_, target)| target.seq).take(2).chain([first.seq]).collect();
                 (peer, Asked::Delete { seqs, upto: 0 })
             }
-            176..180 => any(chance).map(|(peer, target)| (peer, Asked::Delete { seqs: Vec::new(), upto: target.seq }))?,
+            176..180 => {
+                any(chance).map(|(peer, target)| (peer, Asked::Delete { seqs: Vec::new(), upto: target.seq }))?
+            }
             180..184 => (any(chance)?.0, Asked::DeleteAll),
             _ => {
                 let half = |chance: &mut Chance| chance.once_in(2).then(|| chance.once_in(2));

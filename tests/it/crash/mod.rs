@@ -38,7 +38,7 @@ const WATCHED: usize = 3;
 const KILLS_MIN: usize = 32;
 const ACKED_MIN: usize = 20_000;
 /// Stops (SIGTERM) beside the kills: one in so many, and so many at least.
-const STOP_ONCE_IN: u64 = 6;
+const STOP_ONCE_IN: u64 = 12;
 const STOPS_MIN: usize = 3;
 /// Acks between a start and the kill after it.
 const ACKS_PER_LIFE: std::ops::Range<u64> = 50..1_300;

@@ -18,8 +18,14 @@ const WATCHED_LIVES_MIN: usize = KILLS_MIN / 2;
 const PUSHED_MIN: usize = 10_000;
 const WATCHER_ACKS_MIN: usize = 200;
 /// Changes of each kind that must have been acked.
-const CHANGES_MIN: [(&str, usize); 6] =
-    [("recalls", 50), ("edits", 100), ("reactions", 100), ("deletions", 50), ("conversations deleted", 5), ("settings", 20)];
+const CHANGES_MIN: [(&str, usize); 6] = [
+    ("recalls", 50),
+    ("edits", 100),
+    ("reactions", 100),
+    ("deletions", 50),
+    ("conversations deleted", 5),
+    ("settings", 20),
+];
 /// Messages that somebody read, on each path, before the end.
 const READINGS_MIN: usize = 500;
 
@@ -125,7 +131,8 @@ fn kind(change: &Change) -> &'static str {
 
 impl fmt::Display for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { entries, connections, lives, pushed, acks, repeated, readings: [push, sync, history, list], .. } = self;
+        let Self { entries, connections, lives, pushed, acks, repeated, readings: [push, sync, history, list], .. } =
+            self;
         for (kind, (asked, acked)) in &self.changes {
             write!(f, "{acked} {kind} of {asked} asked, ")?;
         }

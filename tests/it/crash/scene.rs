@@ -92,6 +92,24 @@ impl Scene {
     pub async fn try_change(&mut self, by: &mut RawDevice, number: usize) -> Body {
         let op = op_of(self.tried(number));
         let answer = by.ask(op).await.unwrap();
+        self.note_answer(number, answer)
+    }
+
+    /// Asks for all of them before the first is answered.
+    pub async fn change_at_once(&mut self, by: &mut RawDevice, peer: &str, whats: Vec<Asked>) {
+        let mut waiting = Vec::new();
+        for what in whats {
+            let number = self.note_change(by, peer, what);
+            let op = op_of(self.tried(number));
+            waiting.push((number, by.start(op).await.unwrap()));
+        }
+        for (number, frame) in waiting {
+            let answer = by.answer(frame).await.unwrap();
+            self.note_answer(number, answer);
+        }
+    }
+
+    fn note_answer(&mut self, number: usize, answer: Body) -> Body {
         let answered = self.moment();
         let change = &mut self.history.changes[number];
         (change.fate, change.answered) = match &answer {

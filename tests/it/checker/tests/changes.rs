@@ -36,8 +36,7 @@ fn react(removed: bool) -> Asked {
 
 /// A's message m1 as it is at both, after these changes.
 fn history(changes: Vec<Change>, entries: impl Fn(&str) -> Vec<Kept>, now: impl Fn(&mut super::Message)) -> History {
-    let mut history =
-        History { sendings: vec![sent("m1", "a", "b", Fate::Acked(1))], changes, ..History::default() };
+    let mut history = History { sendings: vec![sent("m1", "a", "b", Fate::Acked(1))], changes, ..History::default() };
     for (uid, peer, unread) in [("a", "b", 0), ("b", "a", 1)] {
         let mut first = message(1, "m1", "a", peer);
         if let What::Message(message) = &mut first.entry.what {
@@ -69,10 +68,14 @@ fn recall() -> History {
 /// Recalled as it was.
 fn only_recalled() -> History {
     let changes = vec![asked(Asked::Recall(target(1)), Fate::Acked(2), 30)];
-    history(changes, |peer| vec![recalled(2, peer)], |message| {
-        message.text.clear();
-        message.recalled = true;
-    })
+    history(
+        changes,
+        |peer| vec![recalled(2, peer)],
+        |message| {
+            message.text.clear();
+            message.recalled = true;
+        },
+    )
 }
 
 /// Edited twice.
@@ -92,7 +95,8 @@ fn reactions() -> History {
         asked(react(true), Fate::Acked(3), 20),
         asked(react(false), Fate::Acked(4), 30),
     ];
-    let entries = |peer: &str| [(2, false), (3, true), (4, false)].map(|(seq, back)| reaction(seq, peer, "a", back)).into();
+    let entries =
+        |peer: &str| [(2, false), (3, true), (4, false)].map(|(seq, back)| reaction(seq, peer, "a", back)).into();
     history(changes, entries, |message| message.reactions.push(Given { from: "a".into(), reaction: "+1".into() }))
 }
 
@@ -187,11 +191,24 @@ fn what_nobody_asked_for_or_what_was_refused_is_found() {
 fn a_change_that_names_another_message_or_a_later_one_is_found() {
     for seq in [0, 2, 7] {
         let found = with(recall(), |history| {
-            user(history, "b").inbox[3] =
-                other(4, What::Recalled { peer: "a".into(), target: target(seq) });
+            user(history, "b").inbox[3] = other(4, What::Recalled { peer: "a".into(), target: target(seq) });
         });
         assert_eq!(found, [Rule::Named], "{seq}");
     }
+    let of_nothing = with(edits(), |history| {
+        let b = user(history, "b");
+        b.inbox.remove(0);
+        b.conversations.clear();
+        b.unread_total = 0;
+        for kept in &mut b.inbox {
+            if let What::Edited { target, .. } = &mut kept.entry.what {
+                target.seq = 0;
+            }
+        }
+        super::renumber(b);
+        history.sendings[0].fate = Fate::Open;
+    });
+    assert_eq!(of_nothing, [Rule::Redacted], "an edit shows what the message never did");
     let before = with(recall(), |history| {
         let b = user(history, "b");
         b.inbox.swap(0, 1);
