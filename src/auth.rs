@@ -1,7 +1,7 @@
 //! Tokens: JSON Web Tokens signed with HS256 by whoever knows the secret, usually the app's own user centre.
 //!
-//! `sub` is the user, `exp` the end of validity, `dev` (optional) the one device the token is good for. Every other
-//! algorithm is refused, `none` first of all. Users that begin with `@` are the system's and get no token.
+//! `sub` is the user, `exp` the end of validity; optional are `nbf`, its begin, `iat`, when it was issued (a token without
+//! one counts as issued before every sign-out), and `dev`, the one device the token is good for. Every other algorithm is refused, `none` first of all. Users that begin with `@` are the system's and get no token.
 
 use std::{
     fs,
@@ -24,6 +24,9 @@ use crate::clock::SystemClock;
 
 /// Shortest secret in bytes: as long as the hash (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
+
+/// A token may be so much ahead of this machine's clock.
+const LEEWAY_MS: u64 = 30_000;
 
 /// Longest token that is looked at, in bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -59,6 +62,11 @@ pub enum AuthError {
 struct Payload {
     sub: String,
     exp: u64,
+    /// With a fraction, so that a token signed right after a sign-out is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dev: Option<String>,
 }
@@ -113,17 +121,25 @@ impl JwtTokens {
         Self::from_file(&path)
     }
 
-    /// A token for `uid` that is valid until `expires`; for one device, or for any.
+    /// A token for `uid`, issued now and valid until `expires`; for one device, or for any.
     ///
     /// # Errors
     /// [`AuthError::SystemUser`]; [`AuthError::Signing`] should not happen.
-    pub fn mint(&self, uid: &Uid, device: Option<&DeviceId>, expires: Millis) -> Result<String, AuthError> {
+    pub fn mint(
+        &self,
+        uid: &Uid,
+        device: Option<&DeviceId>,
+        issued: Millis,
+        expires: Millis,
+    ) -> Result<String, AuthError> {
         if uid.is_system() {
             return Err(AuthError::SystemUser);
         }
         let payload = Payload {
             sub: uid.as_str().to_owned(),
             exp: expires.get() / 1_000,
+            iat: Some(issued.get() as f64 / 1_000.0),
+            nbf: None,
             dev: device.map(|device| device.as_str().to_owned()),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &payload, &self.encoding).map_err(|_| AuthError::Signing)
@@ -135,7 +151,8 @@ impl JwtTokens {
     /// As [`Self::mint`].
     pub fn mint_for(&self, uid: &Uid, device: Option<&DeviceId>, ttl: Duration) -> Result<String, AuthError> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        self.mint(uid, device, SystemClock::new().now().plus(ttl_ms))
+        let now = SystemClock::new().now();
+        self.mint(uid, device, now, now.plus(ttl_ms))
     }
 }
 
@@ -155,8 +172,17 @@ impl Tokens for JwtTokens {
         if expires <= now {
             return Err(TokenError::Expired);
         }
-        Ok(Claims { uid, device, expires })
+        if payload.nbf.is_some_and(|nbf| millis(nbf) > now.plus(LEEWAY_MS)) {
+            return Err(TokenError::NotYet);
+        }
+        let issued = payload.iat.map(millis).unwrap_or_default();
+        Ok(Claims { uid, device, issued, expires })
     }
+}
+
+/// Seconds, with or without a fraction (RFC 7519, 2: NumericDate). What lies before 1970 is 0.
+fn millis(seconds: f64) -> Millis {
+    Millis::new((seconds * 1_000.0).round() as u64)
 }
 
 fn file_error(path: &Path, why: &std::io::Error) -> AuthError {
@@ -194,9 +220,9 @@ mod tests {
     #[test]
     fn a_minted_token_names_its_user_and_device_until_it_expires() {
         let (uid, device): (Uid, DeviceId) = ("alice".parse().unwrap(), "web-1".parse().unwrap());
-        let token = tokens().mint(&uid, Some(&device), NOW.plus(60_000)).unwrap();
+        let token = tokens().mint(&uid, Some(&device), NOW, NOW.plus(60_000)).unwrap();
         let claims = tokens().verify(&token, NOW).unwrap();
-        assert_eq!((claims.uid, claims.device), (uid, Some(device)));
+        assert_eq!((claims.uid, claims.device, claims.issued), (uid, Some(device), NOW));
         assert_eq!(tokens().verify(&token, NOW.plus(60_000)), Err(TokenError::Expired));
     }
 
@@ -226,6 +252,30 @@ mod tests {
         ] {
             let token = signed(Algorithm::HS256, &payload, SECRET);
             assert_eq!(tokens().verify(&token, NOW), Err(TokenError::Invalid), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_from_its_begin_on_with_little_leeway() {
+        let now = NOW.get() / 1_000;
+        let verify = |nbf: u64| {
+            let payload = serde_json::json!({"sub": "alice", "exp": exp(), "nbf": nbf});
+            tokens().verify(&signed(Algorithm::HS256, &payload, SECRET), NOW)
+        };
+        assert_eq!(verify(now + 31), Err(TokenError::NotYet));
+        assert!(verify(now + 30).is_ok() && verify(now).is_ok());
+    }
+
+    #[test]
+    fn a_token_says_when_it_was_issued_or_counts_as_the_oldest() {
+        for (payload, issued) in [
+            (serde_json::json!({"sub": "alice", "exp": exp()}), 0),
+            (serde_json::json!({"sub": "alice", "exp": exp(), "iat": 1_764_000_000}), 1_764_000_000_000),
+            (serde_json::json!({"sub": "alice", "exp": exp(), "iat": 1_764_000_000.25}), 1_764_000_000_250),
+            (serde_json::json!({"sub": "alice", "exp": exp(), "iat": -5}), 0),
+        ] {
+            let claims = tokens().verify(&signed(Algorithm::HS256, &payload, SECRET), NOW).unwrap();
+            assert_eq!(claims.issued, Millis::new(issued), "{payload}");
         }
     }
 

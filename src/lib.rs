@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod drain;
 pub mod link;
 pub mod open_files;
 pub mod ownership;

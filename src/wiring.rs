@@ -5,22 +5,33 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use actix::{Actor, Arbiter};
 use tidings_actors::{
     connection::Parts,
-    port::{clock::Clock, edge::Registry, link::Link, ownership::Ownership, store::Store},
+    port::{
+        clock::Clock,
+        edge::Registry,
+        link::{Link, Op},
+        ownership::Ownership,
+        store::Store,
+    },
     shard::{Roll, Shard, Standing},
 };
-use tidings_schema::id::{Epoch, ShardCount};
+use tidings_schema::{
+    error_code::ErrorCode,
+    id::{Epoch, ShardCount},
+    wire::server_frame::Body,
+};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
     api::{
-        admin,
+        admin::{self, NotDone, Revoke},
         public::{Public, Readiness},
     },
     auth::{AuthError, JwtTokens},
     clock::SystemClock,
     config::{Config, Machine},
     doctor::State,
+    drain::{self, Drain, Stop},
     link::local::LocalLink,
     ownership::single::SingleOwner,
     store::embedded::{EmbeddedStore, Health, OpenError, OpenOptions},
@@ -28,13 +39,13 @@ use crate::{
     transport::listener::{self, Edge, EdgeConfig},
 };
 
-/// How long clients get to leave when the server stops.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
-/// Clients come back between this and twice this after a stop.
-const RECONNECT_AFTER_MS: u64 = 1_000;
+pub use crate::api::admin::OPERATOR_HEADER;
 
 /// Before every shard knows who may be owed something.
 const STARTING: Readiness = Readiness::Not("starting");
+
+/// How long an operator waits until a sign-out is durable.
+const REVOKED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Exit code for an I/O error, as in BSD's `sysexits.h`: the supervisor starts the process again.
 pub const EXIT_IO: u8 = 74;
@@ -89,9 +100,12 @@ pub struct Running {
     admin: actix_web::dev::Server,
     store: Arc<EmbeddedStore>,
     readiness: watch::Sender<Readiness>,
+    link: Arc<LocalLink>,
     shards: ShardCount,
     standing: watch::Receiver<Standing>,
     shard_threads: Vec<Arbiter>,
+    /// How long a stop may take: clients leave, then mailboxes write.
+    patience: Duration,
 }
 
 /// How a server ended.
@@ -143,7 +157,7 @@ pub fn start(
         link: link.clone() as Arc<dyn Link>,
         tokens,
         clock,
-        registry: link as Arc<dyn Registry>,
+        registry: link.clone() as Arc<dyn Registry>,
         shards,
         limits: config.connection_limits(),
     };
@@ -161,13 +175,14 @@ pub fn start(
         }
     };
     let state = tell_doctor(readiness.subscribe(), roll);
-    let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone(), measure, state)
+    let (admin, admin_addr) = admin::serve(admin_listen, metrics.clone(), measure, state, revoke(link.clone(), shards))
         .map_err(|source| StartError::Listen { addr: admin_listen, source })?;
     // Set once: this is the only place that does.
     let _set = start_page.set(page(edge.addr, admin_addr));
     actix_rt::spawn(telemetry::keep_up(metrics));
     let addr = edge.addr;
-    Ok(Running { addr, admin_addr, edge, admin, store, readiness, shards, standing, shard_threads })
+    let patience = Duration::from_secs(config.node.drain_s);
+    Ok(Running { addr, admin_addr, edge, admin, store, readiness, link, shards, standing, shard_threads, patience })
 }
 
 impl Running {
@@ -180,27 +195,33 @@ impl Running {
         }
     }
 
-    /// Serves until `asked` resolves, or the store or a shard fails; then lets clients go, and everything durable be.
+    /// Serves until it is asked to stop, or the store or a shard fails; then lets clients go, and everything durable be.
     ///
     /// # Errors
     /// When a listener fails.
-    pub async fn serve(self, asked: impl Future<Output = ()>) -> io::Result<Ended> {
-        let Self { edge, admin, store, readiness, shards, standing, shard_threads, .. } = self;
+    pub async fn serve(self, mut stop: watch::Receiver<Stop>) -> io::Result<Ended> {
+        let Self { edge, admin, store, readiness, link, shards, standing, shard_threads, patience, .. } = self;
         let Edge { server, farewell, .. } = edge;
         let handle = server.handle();
         let (edge_ends, admin_handle) = (actix_rt::spawn(server), admin.handle());
         actix_rt::spawn(admin);
         let health = actix_rt::spawn(follow(store.health(), standing.clone(), shards, readiness.clone()));
         let ended = tokio::select! {
-            () = asked => Ended::Asked,
+            () = drain::asked(&mut stop, Stop::Drain) => Ended::Asked,
             () = store.fatal() => Ended::StoreFailed,
-            () = lost_one(standing) => Ended::ShardDied,
+            () = lost_one(standing.clone()) => Ended::ShardDied,
         };
         health.abort();
         info!(?ended, "server stops");
         readiness.send_replace(Readiness::Not("stopping"));
-        farewell.drain(RECONNECT_AFTER_MS, DRAIN_PATIENCE).await;
-        handle.stop(true).await;
+        let drain = Drain { farewell, link, standing, shards, patience };
+        tokio::select! {
+            () = let_go(drain, ended) => handle.stop(true).await,
+            () = drain::asked(&mut stop, Stop::Now) => {
+                warn!("asked twice: the server ends at once");
+                handle.stop(false).await;
+            }
+        }
         admin_handle.stop(false).await;
         for thread in shard_threads {
             thread.stop();
@@ -219,6 +240,30 @@ fn tell_doctor(readiness: watch::Receiver<Readiness>, roll: Roll) -> impl Fn() -
             Readiness::Not(why) => Some(why.to_owned()),
         },
         stopped: roll.stopped().iter().map(|uid| uid.as_str().to_owned()).collect(),
+    }
+}
+
+/// Signs users out by asking their mailboxes.
+fn revoke(link: Arc<LocalLink>, shards: ShardCount) -> Revoke {
+    Arc::new(move |uid, device| {
+        let shard = uid.shard(shards);
+        let asked = link.ask(shard, uid, Op::Revoke(device));
+        Box::pin(async move {
+            let not_done = |text: &str| NotDone { code: ErrorCode::Busy.number(), text: text.to_owned() };
+            let answered = asked.ok_or_else(|| not_done("too much is waiting, ask again"))?;
+            match tokio::time::timeout(REVOKED_WITHIN, answered).await {
+                Ok(Ok(Body::Ok(_))) => Ok(()),
+                Ok(Ok(Body::Error(why))) => Err(NotDone { code: why.code, text: why.text }),
+                Ok(_) | Err(_) => Err(not_done("not confirmed in time, ask again")),
+            }
+        })
+    })
+}
+
+async fn let_go(drain: Drain, ended: Ended) {
+    match ended {
+        Ended::Asked => drain.all().await,
+        Ended::StoreFailed | Ended::ShardDied => drain.clients().await,
     }
 }
 

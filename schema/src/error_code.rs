@@ -20,7 +20,7 @@ pub enum ErrorCode {
     WrongOrder = 1006,
     /// The operation is not known to this server.
     UnknownOp = 1007,
-    /// The token is malformed, forged, of another algorithm, or names another device.
+    /// The token is malformed, forged, of another algorithm, not valid yet, or of another user or device.
     BadToken = 2001,
     /// The token is not valid any more.
     TokenExpired = 2002,
@@ -56,7 +56,7 @@ pub enum ErrorCode {
     TooManyReactions = 4010,
     /// Outcome unknown: resend the same message id with `retry`.
     OutcomeUnknown = 5001,
-    /// The store cannot be written now; nothing was taken.
+    /// The store cannot be written now, or the node stops; nothing was taken.
     Unavailable = 5002,
     /// A queue is full, or an earlier frame to the same target was refused; nothing was taken.
     Busy = 5003,

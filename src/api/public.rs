@@ -73,7 +73,8 @@ async fn dev_token(public: web::Data<Public>, uid: web::Path<String>) -> HttpRes
         Ok(uid) => uid,
         Err(why) => return plain(HttpResponse::BadRequest(), format!("uid {why}\n")),
     };
-    match tokens.mint(&uid, None, public.clock.now().plus(DEV_TOKEN_MS)) {
+    let now = public.clock.now();
+    match tokens.mint(&uid, None, now, now.plus(DEV_TOKEN_MS)) {
         Ok(token) => plain(HttpResponse::Ok(), token + "\n"),
         Err(why) => plain(HttpResponse::BadRequest(), format!("{why}\n")),
     }

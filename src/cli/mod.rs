@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod editor;
 pub mod identity;
+mod revoke;
 mod screen;
 pub mod send;
 pub mod serve;
@@ -48,6 +49,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Make a token; it is the last line printed.
     Token(TokenArgs),
+    /// Sign a user, or one device, out everywhere: tokens issued before now are refused.
+    Revoke(revoke::RevokeArgs),
     /// Send one message; when this succeeds the message is durable.
     Send(SendArgs),
     /// Chat in the terminal.
@@ -66,6 +69,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Config(args) => return config::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Token(args) => token::run(&args)?,
+        Command::Revoke(args) => revoke::run(&args)?,
         Command::Bench(args) => return bench::run(args, token::mint()),
         Command::Send(args) => client_runtime()?.block_on(send::run(args, token::mint()))?,
         Command::Chat(args) => client_runtime()?.block_on(chat::run(args, token::mint()))?,

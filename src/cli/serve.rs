@@ -4,10 +4,12 @@ use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::settings::SettingsArgs;
 use crate::{
+    drain::Stop,
     open_files, telemetry,
     wiring::{self, EXIT_IO, Ended, Mode},
 };
@@ -41,14 +43,14 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
-        let asked = stop_signal().context("signals cannot be listened to")?;
+        let stop = stop_signals().context("signals cannot be listened to")?;
         let (started, screen) = (running.started(), screen(running.addr, running.admin_addr, &dir, mode));
         actix_rt::spawn(async move {
             started.await;
             // Nobody has to be there to read it.
             let _written = writeln!(std::io::stdout(), "{screen}");
         });
-        running.serve(asked).await.context("a listener failed")
+        running.serve(stop).await.context("a listener failed")
     })?;
     Ok(match ended {
         Ended::Asked => ExitCode::SUCCESS,
@@ -56,18 +58,26 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+/// The first signal asks the server to let its clients go, the second to end at once.
+fn stop_signals() -> std::io::Result<watch::Receiver<Stop>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // A write beyond the limit of file sizes would end the process on the spot; listened to, it fails like any other and
     // takes the way of every write error. The listening goes on when the listener is dropped.
     let _file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (ask, asked) = watch::channel(Stop::No);
+    actix_rt::spawn(async move {
+        for stop in [Stop::Drain, Stop::Now] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            ask.send_replace(stop);
         }
-    })
+        // Kept until the end: whoever waits for more waits for ever.
+        ask.closed().await;
+    });
+    Ok(asked)
 }
 
 /// What a new user needs to know, on one screen; also the start page.

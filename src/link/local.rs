@@ -14,11 +14,17 @@ use tidings_actors::{
     offer::{Offer, offer},
     port::{
         edge::Registry,
-        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection, Visit},
+        link::{Command, ConnectionRef, Link, Op, PeerMessage, ToConnection, Visit},
     },
-    shard::Shard,
+    shard::{Retire, Shard},
 };
-use tidings_schema::id::ShardId;
+use tidings_schema::{
+    id::{ShardId, Uid},
+    wire::server_frame::Body,
+};
+use tokio::sync::oneshot;
+
+use super::desk::{self, Desk};
 
 thread_local! {
     /// This thread's addresses of shards, by number.
@@ -32,13 +38,18 @@ const STRIPES: usize = 64;
 
 /// The table of one process. An address has two allocations of its own, so that of a connection is made where it is used.
 pub struct LocalLink {
+    desk: Desk,
     shards: OnceLock<Vec<Addr<Shard>>>,
     connections: Vec<Mutex<HashMap<ConnectionRef, WeakAddr<Connection>>>>,
 }
 
 impl Default for LocalLink {
     fn default() -> Self {
-        Self { shards: OnceLock::new(), connections: (0..STRIPES).map(|_| Mutex::default()).collect() }
+        Self {
+            desk: Desk::default(),
+            shards: OnceLock::new(),
+            connections: (0..STRIPES).map(|_| Mutex::default()).collect(),
+        }
     }
 }
 
@@ -47,6 +58,21 @@ impl LocalLink {
     pub fn set_shards(&self, shards: Vec<Addr<Shard>>) {
         if self.shards.set(shards).is_err() {
             tracing::warn!("shards of this process were set before");
+        }
+    }
+
+    /// Asks a user's mailbox in the name of an operator. `None`: too many ask already, or the user's shard takes nothing
+    /// now; nothing was asked. Dropping the answer changes nothing.
+    pub fn ask(&self, shard: ShardId, uid: Uid, op: Op) -> Option<oneshot::Receiver<Body>> {
+        let (from, answered) = self.desk.open()?;
+        self.command(shard, Command { from, op_id: desk::OP_ID, uid, op }).is_taken().then_some(answered)
+    }
+
+    /// Tells every shard that the process is about to end.
+    pub fn retire(&self) {
+        for shard in self.shards.get().into_iter().flatten() {
+            // Full or closed: its mailboxes stay marked, and the next start brings them back.
+            let _ = offer(shard, Retire);
         }
     }
 
@@ -110,6 +136,11 @@ impl Link for LocalLink {
     }
 
     fn connection(&self, to: ConnectionRef, parts: Vec<ToConnection>) -> Offer<Vec<ToConnection>> {
+        if Desk::is(to) {
+            // Whoever asked and gave up needs no answer.
+            let _heard = self.desk.told(to, parts);
+            return Offer::Taken;
+        }
         CONNECTIONS.with_borrow_mut(|known| {
             let address = match known.entry(to) {
                 Entry::Occupied(known) => known.into_mut(),

@@ -56,7 +56,7 @@ const BACKLOG: i32 = 4_096;
 /// Time for an HTTP request's head.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for HTTP requests that run when the server stops.
-const SHUTDOWN_S: u64 = 5;
+const SHUTDOWN_S: u64 = 1;
 
 /// How the edge is served.
 #[derive(Clone, Debug)]
@@ -92,17 +92,16 @@ pub struct Farewell {
 }
 
 impl Farewell {
-    /// Tells all clients to go away and come back between `reconnect_after_ms` and twice that. Returns when all have
-    /// gone, or after `patience`.
-    pub async fn drain(&self, reconnect_after_ms: u64, patience: Duration) {
+    /// Takes no client any more, and tells all to go away and come back between `reconnect_after_ms` and twice that; what
+    /// they wait for is answered for up to `answers_ms`. Returns when all have gone.
+    pub async fn drain(&self, reconnect_after_ms: u64, answers_ms: u64) {
+        self.census.close();
         let hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for hub in hubs {
             // A hub that is gone has no connections; one whose queue is full leaves them to the server's stop.
-            let _ = offer(&hub, Drain { reconnect_after_ms });
+            let _ = offer(&hub, Drain { reconnect_after_ms, answers_ms });
         }
-        if tokio::time::timeout(patience, self.census.empty()).await.is_err() {
-            debug!(connections = self.census.connections(), "connections left after draining");
-        }
+        self.census.empty().await;
     }
 
     /// How many clients are connected.

@@ -5,7 +5,7 @@ use actix_http::{ServiceConfig, h1};
 use bytes::BytesMut;
 use tidings::{
     auth::JwtTokens,
-    config::Config,
+    config::{Loaded, Sources},
     transport::websocket::{
         codec::{CodecError, Decoder, Item, Step},
         handshake,
@@ -202,7 +202,7 @@ fn keys() -> JwtTokens {
 fn tokens() -> Vec<Vec<u8>> {
     let alice: Uid = "alice".parse().unwrap();
     let device = "web-1".parse().unwrap();
-    let token = |device| keys().mint(&alice, device, NOW.plus(60_000)).unwrap().into_bytes();
+    let token = |device| keys().mint(&alice, device, NOW, NOW.plus(60_000)).unwrap().into_bytes();
     vec![
         token(None),
         token(Some(&device)),
@@ -234,15 +234,16 @@ fn settings() -> Vec<Vec<u8>> {
 fn setting(input: &[u8]) -> Answer {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), input).unwrap();
-    match Config::read(Some(file.path()), std::iter::empty()) {
+    let sources = Sources { file: Some(file.path().to_owned()), ..Sources::default() };
+    match Loaded::read(&sources).accept() {
         Ok(config) => {
             assert!(config.limits.frame_bytes_max >= config.limits.body_bytes_max * 6 + 4096);
             Answer::Read("settings".into())
         }
         Err(why) => {
-            let text = why.to_string();
-            assert!(!text.is_empty());
-            refused(text.lines().last().unwrap_or_default())
+            let first = why.0.first().map(|mistake| mistake.what.clone()).unwrap_or_default();
+            assert!(!first.is_empty());
+            refused(first)
         }
     }
 }

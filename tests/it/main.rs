@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails there")]
 
 mod bad_input;
+mod bad_times;
 mod bench_store;
 mod chat_cli;
 mod checker;

@@ -80,16 +80,21 @@ impl Server {
 
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let (mut child, _screen) = self.running.take().expect("it runs");
+        self.ask_to_stop();
+        self.ended().await
+    }
+
+    /// Asks it to stop (SIGTERM), and does not wait.
+    pub fn ask_to_stop(&self) {
+        let (child, _) = self.running.as_ref().expect("it runs");
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        timeout(PATIENCE, child.wait()).await.expect("it stops").unwrap()
     }
 
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let (mut child, _screen) = self.running.take().expect("it runs");
-        timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap()
+        timeout(PATIENCE, child.wait()).await.expect("it stops").unwrap()
     }
 
     /// Lets no file of the running server grow beyond so many bytes, as a disk that fails.
@@ -98,6 +103,30 @@ impl Server {
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
         let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
         rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+    }
+
+    /// Where operators look.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// One metric with these labels, as the exposition writes them; 0 when it was never touched.
+    pub async fn labelled(&self, line: &str) -> f64 {
+        let text = self.metrics().await;
+        let found = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
+        found.unwrap_or(0.0)
+    }
+
+    /// Waits until so many are connected.
+    pub async fn until_connections(&self, count: f64) {
+        let reached = async { while self.labelled("tidings_connections_count").await != count {} };
+        assert!(timeout(PATIENCE, reached).await.is_ok(), "not {count} connections: {}", self.metrics().await);
+    }
+
+    /// Waits until a metric has at least this value.
+    pub async fn until_metric(&self, line: &str, least: f64) {
+        let reached = async { while self.labelled(line).await < least {} };
+        assert!(timeout(PATIENCE, reached).await.is_ok(), "{line} stays below {least}: {}", self.metrics().await);
     }
 
     /// Where clients connect.

@@ -1,6 +1,5 @@
 //! How a connection ends: a typed error or `go_away` first, then the close of the transport, then silence.
 
-use actix::prelude::*;
 use tidings_schema::{error_code::ErrorCode, wire};
 use tracing::info;
 
@@ -10,19 +9,22 @@ use crate::port::edge::CloseReason;
 /// When a client that was closed for its own good may come back.
 const RECONNECT_AFTER_MS: u64 = 100;
 
-/// Says good-bye and closes.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct GoAway {
-    reason: wire::GoAwayReason,
-    reconnect_after_ms: u64,
+/// A good-bye, and when to come back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GoAway {
+    pub(super) reason: wire::GoAwayReason,
+    pub(super) reconnect_after_ms: u64,
 }
 
 impl GoAway {
     /// The node stops.
-    #[must_use]
-    pub fn drain(reconnect_after_ms: u64) -> Self {
+    pub(super) fn drain(reconnect_after_ms: u64) -> Self {
         Self { reason: wire::GoAwayReason::Drain, reconnect_after_ms }
+    }
+
+    /// The token runs out soon: refresh it on this connection, or come back with another.
+    pub(super) fn token_ends() -> Self {
+        Self { reason: wire::GoAwayReason::SignIn, reconnect_after_ms: RECONNECT_AFTER_MS }
     }
 
     pub(super) fn because(reason: wire::GoAwayReason) -> Self {
@@ -45,21 +47,12 @@ impl GoAway {
     }
 }
 
-impl Handler<GoAway> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, go_away: GoAway, _: &mut Self::Context) {
-        self.go_away(go_away);
-    }
-}
-
 impl Connection {
     pub(super) fn go_away(&mut self, go_away: GoAway) {
         if self.is_closing() {
             return;
         }
-        let said = wire::GoAway { reason: go_away.reason.into(), reconnect_after_ms: go_away.reconnect_after_ms };
-        self.say(0, wire::server_frame::Body::GoAway(said));
+        self.say_go_away(go_away);
         self.close(go_away.close_reason());
     }
 

@@ -7,13 +7,17 @@ use tidings_schema::{
     wire,
 };
 
-use super::{Attached, Connection, Identity, Stage};
+use super::{
+    Attached, Connection, Identity, Stage,
+    refresh::{Validity, code_of, text_of},
+    to_connection::refusal_of,
+};
 use crate::{
     offer::Offer,
     port::{
         edge::CloseReason,
         link::{Attach, Op, OpId, ResumePoint},
-        token::{Claims, TokenError},
+        token::Claims,
     },
 };
 
@@ -27,8 +31,7 @@ impl Connection {
     pub(super) fn hello(&mut self, op_id: OpId, hello: wire::Hello, ctx: &mut Context<Self>) {
         let claims = match self.parts.tokens.verify(&hello.token, self.parts.clock.now()) {
             Ok(claims) => claims,
-            Err(TokenError::Invalid) => return self.turn_away(op_id, ErrorCode::BadToken, "token is not valid"),
-            Err(TokenError::Expired) => return self.turn_away(op_id, ErrorCode::TokenExpired, "token is expired"),
+            Err(why) => return self.turn_away(op_id, code_of(why), text_of(why)),
         };
         let names_other = |device: &DeviceId| !hello.device_id.is_empty() && hello.device_id != device.as_str();
         if claims.device.as_ref().is_some_and(names_other) {
@@ -51,7 +54,8 @@ impl Connection {
             self.parts.registry.register(self.at, ctx.address());
         }
         let device = attach.device.clone();
-        self.identity = Some(Identity { uid: claims.uid, shard, device, expires: claims.expires });
+        let token = Validity::new(&claims, self.parts.clock.now());
+        self.identity = Some(Identity { uid: claims.uid, shard, device, token });
         match self.command(op_id, Op::Attach(attach)) {
             Offer::Taken => self.wait_for_welcome(op_id),
             // The client says hello again; until then nobody is attached.
@@ -92,7 +96,11 @@ impl Connection {
         // Still attached as far as the end goes: the detach frees what was kept to tell this connection.
         self.stage = Stage::Hello { until };
         self.pulse.at_latest(until);
+        let signed_out = refusal_of(&body) == Some(ErrorCode::TokenRevoked.number());
         self.say(op_id, body);
+        if signed_out {
+            self.close(CloseReason::Unauthorized);
+        }
     }
 }
 
@@ -108,7 +116,7 @@ fn attach(hello: wire::Hello, claims: &Claims) -> Result<Attach, BadHello> {
         return Err(BadHello(ErrorCode::BadField, format!("platform is longer than {PLATFORM_BYTES_MAX} bytes")));
     }
     let resume = hello.resume.map(resume_point).transpose()?.flatten();
-    Ok(Attach { device, platform: hello.platform, resume })
+    Ok(Attach { device, platform: hello.platform, issued: claims.issued, resume })
 }
 
 /// A resume that names no seq asks for the device's stored cursor, as if it were absent.

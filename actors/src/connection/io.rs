@@ -82,7 +82,7 @@ impl Connection {
         } else if self.deliveries.owed().is_some() || self.outlet.queued_bytes() > 0 {
             self.pulse.soon();
         }
-        if self.stage == Stage::Live {
+        if matches!(self.stage, Stage::Live | Stage::Leaving { .. }) {
             self.ask_for_pages();
         }
         flushed

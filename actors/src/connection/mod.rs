@@ -9,10 +9,12 @@ mod close;
 mod deliveries;
 mod hello;
 mod io;
+mod leave;
 mod limits;
 mod order;
 mod pages;
 mod pong;
+mod refresh;
 mod request;
 mod sweep;
 #[cfg(test)]
@@ -51,7 +53,7 @@ use crate::{
     },
 };
 
-pub use close::GoAway;
+pub use leave::Leave;
 pub use limits::ConnectionLimits;
 pub use sweep::Sweep;
 pub use to_connection::Tell;
@@ -60,6 +62,7 @@ pub use unanswered::UNANSWERED_MAX;
 use deliveries::Deliveries;
 use order::Order;
 use pages::Pages;
+use refresh::Validity;
 use unanswered::Unanswered;
 
 /// Messages that wait for one connection. When full, the sender keeps what must not be lost and offers it again.
@@ -112,6 +115,8 @@ enum Stage {
     Welcome { op_id: OpId, until: Millis },
     /// Entries are pushed.
     Live,
+    /// The node stops: what waits is answered, nothing is pushed.
+    Leaving { until: Millis },
     /// Said good-bye; waits for the client to do so too.
     Closing { until: Millis },
 }
@@ -122,8 +127,7 @@ struct Identity {
     uid: Uid,
     shard: ShardId,
     device: DeviceId,
-    /// End of the token (wall time).
-    expires: Millis,
+    token: Validity,
 }
 
 /// Whether the mailbox knows of this connection.
@@ -243,6 +247,7 @@ impl Connection {
     /// An error with its own time to come back.
     fn error_later(&mut self, re: OpId, code: ErrorCode, text: impl Into<String>, retry_after_ms: u64) {
         debug!(connection = %self.at, code = code.number(), "frame refused");
+        metrics::counter!("tidings_ops_refused_total", "code" => code.number().to_string()).increment(1);
         let error = wire::Error { code: code.number(), text: text.into(), retry_after_ms };
         self.say(re, wire::server_frame::Body::Error(error));
     }

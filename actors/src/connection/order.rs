@@ -23,6 +23,8 @@ struct Refusal {
     target: Uid,
     message_id: MessageId,
     at: Millis,
+    /// By the connection, while sends before it may still have waited for the mailbox.
+    here: bool,
 }
 
 /// May this send go?
@@ -59,8 +61,19 @@ impl Order {
         Verdict::Go(unanswered.last_send_to(target))
     }
 
-    /// A send was refused with 5xxx. The first refusal of a target is the one that must come again.
+    /// The mailbox refused a send with 5xxx. The first refused send to a target is the one that must come again: it came
+    /// before any that was refused here meanwhile.
     pub fn refused(&mut self, target: &Uid, message_id: MessageId, now: Millis) {
+        self.refused.retain(|refusal| !(refusal.here && refusal.target == *target));
+        self.note(target, message_id, now, false);
+    }
+
+    /// The connection refused a send itself, with 5xxx.
+    pub fn refused_here(&mut self, target: &Uid, message_id: MessageId, now: Millis) {
+        self.note(target, message_id, now, true);
+    }
+
+    fn note(&mut self, target: &Uid, message_id: MessageId, at: Millis, here: bool) {
         if self.refused.iter().any(|refusal| refusal.target == *target) {
             return;
         }
@@ -68,7 +81,7 @@ impl Order {
             self.refused.pop_front();
             metrics::counter!("tidings_refusals_forgotten_total").increment(1);
         }
-        self.refused.push_back(Refusal { target: target.clone(), message_id, at: now });
+        self.refused.push_back(Refusal { target: target.clone(), message_id, at, here });
     }
 }
 
@@ -112,6 +125,16 @@ mod tests {
         assert_eq!(order.admit(&uid("eve"), id(3), &none, now), Verdict::Go(0));
         assert_eq!(order.admit(&uid("bob"), id(1), &none, now), Verdict::Go(0));
         assert_eq!(order.admit(&uid("bob"), id(2), &none, now), Verdict::Go(0));
+    }
+
+    #[test]
+    fn what_the_mailbox_refuses_came_before_what_was_refused_here_meanwhile() {
+        let (mut order, none, now) = (Order::default(), Unanswered::default(), Millis::new(0));
+        order.refused_here(&uid("bob"), id(2), now);
+        order.refused(&uid("bob"), id(1), now);
+        order.refused(&uid("bob"), id(3), now);
+        assert_eq!(order.admit(&uid("bob"), id(2), &none, now), Verdict::Refuse);
+        assert_eq!(order.admit(&uid("bob"), id(1), &none, now), Verdict::Go(0));
     }
 
     #[test]

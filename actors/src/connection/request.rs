@@ -37,6 +37,7 @@ impl Connection {
     pub(super) fn request(&mut self, frame: wire::ClientFrame, ctx: &mut Context<Self>) {
         match (self.stage, frame.op) {
             (Stage::Closing { .. }, _) => {}
+            (Stage::Leaving { .. }, op) => self.request_while_leaving(frame.id, op),
             (Stage::Hello { .. }, Some(client_frame::Op::Hello(hello))) => self.hello(frame.id, hello, ctx),
             (Stage::Hello { .. }, _) => self.wrong_order(frame.id, "the first frame is hello"),
             (Stage::Welcome { .. } | Stage::Live, Some(client_frame::Op::Hello(_))) => {
@@ -72,6 +73,7 @@ impl Connection {
             (client_frame::Op::Send(send), rate) => self.send(op_id, &send, rate),
             (_, Rate::Over(wait_ms)) => self.error_later(op_id, ErrorCode::RateLimited, "too many frames", wait_ms),
             (client_frame::Op::Ping(ping), Rate::Within) => self.ping(op_id, ping),
+            (client_frame::Op::Refresh(refresh), Rate::Within) => self.refresh(op_id, &refresh),
             (client_frame::Op::Typing(typing), Rate::Within) => self.typing(op_id, typing),
             (op, Rate::Within) => self.route(op_id, op),
         }
@@ -89,7 +91,7 @@ impl Connection {
         let now = self.parts.clock.uptime();
         let (to, message_id) = (draft.to.clone(), draft.message_id);
         if let Rate::Over(wait_ms) = rate {
-            self.order.refused(&to, message_id, now);
+            self.order.refused_here(&to, message_id, now);
             return self.error_later(op_id, ErrorCode::RateLimited, "too many frames", wait_ms);
         }
         let after = match self.order.admit(&to, message_id, &self.unanswered, now) {
@@ -104,7 +106,7 @@ impl Connection {
     }
 
     fn send_not_taken(&mut self, op_id: OpId, to: &Uid, message_id: MessageId) {
-        self.order.refused(to, message_id, self.parts.clock.uptime());
+        self.order.refused_here(to, message_id, self.parts.clock.uptime());
         self.error(op_id, ErrorCode::Busy, "mailbox is busy");
     }
 

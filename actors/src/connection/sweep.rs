@@ -41,9 +41,11 @@ impl Connection {
                 self.error(op_id, ErrorCode::Unavailable, "mailbox does not answer");
                 self.close(CloseReason::Full);
             }
+            Stage::Leaving { until } if until <= now => self.close(CloseReason::Drain),
             // What is still queued is thrown away with the socket.
             Stage::Closing { until } if until <= now => ctx.stop(),
-            Stage::Hello { .. } | Stage::Welcome { .. } | Stage::Closing { .. } | Stage::Live => {}
+            Stage::Hello { .. } | Stage::Welcome { .. } | Stage::Closing { .. } => {}
+            Stage::Live | Stage::Leaving { .. } => {}
         }
     }
 
@@ -54,6 +56,7 @@ impl Connection {
             self.note(&pending, Some(ErrorCode::OutcomeUnknown.number()));
             self.error(pending.op_id, ErrorCode::OutcomeUnknown, "outcome unknown, resend the same message id");
         }
+        self.close_when_answered();
     }
 
     fn check_stall(&mut self, now: Millis) {
@@ -81,13 +84,6 @@ impl Connection {
         }
     }
 
-    fn check_token(&mut self) {
-        let now = self.parts.clock.now();
-        if self.identity.as_ref().is_some_and(|identity| identity.expires <= now) {
-            self.fail(ErrorCode::TokenExpired, "token is expired", CloseReason::Unauthorized);
-        }
-    }
-
     fn next_due(&self, now: Millis) -> Millis {
         if let Stage::Closing { until } = self.stage {
             return until;
@@ -96,11 +92,12 @@ impl Connection {
             return now;
         }
         let stage = match self.stage {
-            Stage::Hello { until } | Stage::Welcome { until, .. } | Stage::Closing { until } => Some(until),
+            Stage::Hello { until } | Stage::Welcome { until, .. } => Some(until),
+            Stage::Leaving { until } | Stage::Closing { until } => Some(until),
             Stage::Live => None,
         };
         let wall = self.parts.clock.now();
-        let token = self.identity.as_ref().map(|identity| now.plus(identity.expires.since(wall)));
+        let token = self.identity.as_ref().map(|identity| now.plus(identity.token.next().since(wall)));
         let dues = [stage, token, self.unanswered.next_deadline()];
         dues.into_iter().flatten().fold(self.heartbeat.deadline(), Millis::min)
     }

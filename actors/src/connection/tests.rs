@@ -1,6 +1,10 @@
 //! One connection over the in-memory transport, with a clock that stands still unless moved and a mailbox that only
 //! notes what it is asked.
 
+mod clock;
+mod leave;
+mod tokens;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, AtomicU64},
@@ -26,14 +30,18 @@ use crate::{
     testkit::edge::{Client as _, MemoryClient, Seen, memory},
 };
 
+/// Wall time when a test begins.
+const WALL_AHEAD_MS: u64 = 1_700_000_000_000;
+
 /// More than a test asks; a test that overflows it fails by the offer being refused.
 const ASKED_MAX: usize = 1_000;
 
-struct TestClock(AtomicU64);
+/// Uptime, and how far the wall clock is ahead of it.
+struct TestClock(AtomicU64, AtomicU64);
 
 impl Clock for TestClock {
     fn now(&self) -> Millis {
-        self.uptime()
+        self.uptime().plus(self.1.load(Relaxed))
     }
     fn uptime(&self) -> Millis {
         Millis::new(self.0.load(Relaxed))
@@ -69,7 +77,7 @@ impl Link for TestLink {
     }
 }
 
-/// The token is the uid; `expired` and `forged` are what they say.
+/// The token is the uid, or uid, time of issue and life in ms; `expired` and `forged` are what they say.
 struct TestTokens;
 
 impl Tokens for TestTokens {
@@ -77,9 +85,12 @@ impl Tokens for TestTokens {
         match token {
             "expired" => Err(TokenError::Expired),
             "forged" => Err(TokenError::Invalid),
-            uid => {
-                let uid = uid.parse().map_err(|_| TokenError::Invalid)?;
-                Ok(Claims { uid, device: None, expires: now.plus(3_600_000) })
+            token => {
+                let mut words = token.split(' ');
+                let uid = words.next().unwrap_or_default().parse().map_err(|_| TokenError::Invalid)?;
+                let mut number = |default| words.next().map_or(default, |word| word.parse().unwrap());
+                let (issued, life) = (number(0), number(3_600_000));
+                Ok(Claims { uid, device: None, issued: Millis::new(issued), expires: now.plus(life) })
             }
         }
     }
@@ -112,7 +123,7 @@ impl Bench {
     fn new() -> Self {
         let (asked, asked_rx) = mpsc::channel(ASKED_MAX);
         let link = Arc::new(TestLink { asked, full: AtomicBool::new(false) });
-        let clock = Arc::new(TestClock(AtomicU64::new(1_000)));
+        let clock = Arc::new(TestClock(AtomicU64::new(1_000), AtomicU64::new(WALL_AHEAD_MS)));
         let registry = Arc::<TestRegistry>::default();
         let census = Census::new(CensusLimits::default());
         let roster = Rc::<Roster>::default();
@@ -133,8 +144,12 @@ impl Bench {
 
     /// A connection that was welcomed with head 9, resuming after 5.
     async fn live() -> Self {
+        Self::live_with("alice").await
+    }
+
+    async fn live_with(token: &str) -> Self {
         let mut bench = Self::new();
-        bench.put(1, hello("alice"));
+        bench.put(1, hello(token));
         let command = bench.asked().await;
         assert!(matches!(command.op, Op::Attach(_)));
         let welcome = wire::Welcome { inbox_head: 9, resume_after: 5, ..wire::Welcome::default() };
@@ -587,7 +602,7 @@ async fn the_hub_sweeps_what_is_due_and_drains_all() {
 
     let mut other = Bench::live().await;
     let hub_of_other = Hub::new(Rc::clone(&other.roster), Arc::clone(&other.clock) as Arc<dyn Clock>).start();
-    hub_of_other.send(Drain { reconnect_after_ms: 1_000 }).await.unwrap();
+    hub_of_other.send(Drain { reconnect_after_ms: 1_000, answers_ms: 5_000 }).await.unwrap();
     let Body::GoAway(go_away) = other.body().await else { panic!() };
     assert_eq!(go_away.reason(), wire::GoAwayReason::Drain);
     assert!((1_000..2_000).contains(&go_away.reconnect_after_ms));

@@ -42,6 +42,7 @@ impl Handler<Tell> for Connection {
                 ToConnection::HeadMoved(head) => self.deliveries.raise_head(head),
                 ToConnection::Event(frame) => self.event(&frame),
                 ToConnection::Close(reason) => self.go_away(GoAway::because(reason)),
+                ToConnection::SignOut(before) => self.signed_out(before),
             }
         }
     }
@@ -59,6 +60,7 @@ impl Connection {
                     Kind::Page => self.say_page(op_id, body),
                     Kind::Send(..) | Kind::Other => self.say(op_id, body),
                 }
+                self.close_when_answered();
             }
             // An error about something that has no id, such as an ack.
             None if op_id == 0 && refusal_of(&body).is_some() => {
@@ -137,7 +139,7 @@ impl Connection {
     }
 }
 
-fn refusal_of(body: &wire::server_frame::Body) -> Option<u32> {
+pub(super) fn refusal_of(body: &wire::server_frame::Body) -> Option<u32> {
     match body {
         wire::server_frame::Body::Error(error) => Some(error.code),
         _ => None,

@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -44,11 +44,15 @@ pub enum Refused {
     /// `accepts_per_s`.
     #[error("too many new connections")]
     Rate,
+    /// The node stops.
+    #[error("the node stops")]
+    Stopping,
 }
 
 /// Counts the connections of a node.
 pub struct Census {
     limits: CensusLimits,
+    stopping: AtomicBool,
     unauthenticated: AtomicUsize,
     accepts: Mutex<Limiter>,
     /// All connections; watched by whoever waits for the last one to go.
@@ -60,7 +64,8 @@ impl Census {
     #[must_use]
     pub fn new(limits: CensusLimits) -> Arc<Self> {
         let accepts = Mutex::new(Limiter::new(limits.accepts_per_s, limits.accepts_burst, Millis::default()));
-        Arc::new(Self { limits, unauthenticated: AtomicUsize::new(0), accepts, connections: watch::Sender::new(0) })
+        let (stopping, unauthenticated) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { limits, stopping, unauthenticated, accepts, connections: watch::Sender::new(0) })
     }
 
     /// Takes a place for a new connection at `now` (uptime).
@@ -76,6 +81,9 @@ impl Census {
     }
 
     fn take(self: &Arc<Self>, now: Millis) -> Result<Place, Refused> {
+        if self.stopping.load(Relaxed) {
+            return Err(Refused::Stopping);
+        }
         if self.unauthenticated.load(Relaxed) >= self.limits.unauthenticated_max {
             return Err(Refused::Unauthenticated);
         }
@@ -95,6 +103,11 @@ impl Census {
         metrics::gauge!("tidings_connections_count").increment(1);
         metrics::gauge!("tidings_connections_unauthenticated_count").increment(1);
         Ok(Place { census: Arc::clone(self), unauthenticated: Cell::new(true) })
+    }
+
+    /// The node stops: from now on nobody gets a place.
+    pub fn close(&self) {
+        self.stopping.store(true, Relaxed);
     }
 
     /// How many are connected.
@@ -165,6 +178,13 @@ mod tests {
         let _first = census.admit(Millis::new(1)).unwrap();
         assert_eq!(census.admit(Millis::new(500)).err(), Some(Refused::Rate));
         assert!(census.admit(Millis::new(1_600)).is_ok());
+    }
+
+    #[test]
+    fn a_node_that_stops_takes_nobody() {
+        let census = Census::new(limits());
+        census.close();
+        assert_eq!(census.admit(Millis::new(1)).err(), Some(Refused::Stopping));
     }
 
     #[tokio::test]

@@ -10,10 +10,10 @@ mod roster;
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
-    connection::{GoAway, Sweep},
+    connection::{Leave, Sweep},
     offer::offer,
     port::clock::Clock,
 };
@@ -22,27 +22,50 @@ pub use roster::{Pulse, Roster};
 
 /// Time between two sweeps.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// A wall clock that moved by so much against uptime was set; less is drift, and collects until it is that much.
+const WALL_JUMP_MS: u64 = 2_000;
 
 /// One per edge worker; shares its [`Roster`] with the connections of that worker.
 pub struct Hub {
     roster: Rc<Roster>,
     clock: Arc<dyn Clock>,
+    /// Wall time less uptime, when the ends of tokens were last looked at.
+    wall_ahead: u64,
 }
 
 impl Hub {
     /// A hub over the connections of this thread.
     #[must_use]
     pub fn new(roster: Rc<Roster>, clock: Arc<dyn Clock>) -> Self {
-        Self { roster, clock }
+        let wall_ahead = wall_ahead(&*clock);
+        Self { roster, clock, wall_ahead }
     }
 
-    fn sweep(&self) {
+    fn sweep(&mut self) {
         let now = self.clock.uptime();
-        for connection in self.roster.due(now) {
+        for connection in if self.wall_jumped() { self.roster.everyone() } else { self.roster.due(now) } {
             // Full: it stays due and is swept a second later. Closed: it is unregistering itself.
             let _ = offer(&connection, Sweep { now });
         }
     }
+}
+
+impl Hub {
+    /// Connections know by uptime when their token ends; a wall clock that was set makes that wrong.
+    fn wall_jumped(&mut self) -> bool {
+        let wall_ahead = wall_ahead(&*self.clock);
+        let jumped = wall_ahead.abs_diff(self.wall_ahead) >= WALL_JUMP_MS;
+        if jumped {
+            warn!(from_ms = self.wall_ahead, to_ms = wall_ahead, "the clock of this machine was set");
+            metrics::counter!("tidings_clock_jumps_total").increment(1);
+            self.wall_ahead = wall_ahead;
+        }
+        jumped
+    }
+}
+
+fn wall_ahead(clock: &dyn Clock) -> u64 {
+    clock.now().since(clock.uptime())
 }
 
 impl Actor for Hub {
@@ -53,13 +76,15 @@ impl Actor for Hub {
     }
 }
 
-/// The node stops: every connection says `go_away` and closes. Clients come back after `reconnect_after_ms` and up to as
+/// The node stops: every connection says `go_away`, answers what waits, and closes. Clients come back after `reconnect_after_ms` and up to as
 /// long again, so that they do not all come at once.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Drain {
     /// Earliest time for a client to come back.
     pub reconnect_after_ms: u64,
+    /// How long operations that wait may still be answered.
+    pub answers_ms: u64,
 }
 
 impl Handler<Drain> for Hub {
@@ -70,8 +95,8 @@ impl Handler<Drain> for Hub {
         debug!(connections = all.len(), "draining connections");
         for (number, connection) in all {
             let reconnect_after_ms = drain.reconnect_after_ms.saturating_add(spread(number, drain.reconnect_after_ms));
-            // Full: the connection gets its 1001 from the server's stop instead.
-            let _ = offer(&connection, GoAway::drain(reconnect_after_ms));
+            // Full: its client learns from the end of the socket.
+            let _ = offer(&connection, Leave { reconnect_after_ms, answers_ms: drain.answers_ms });
         }
     }
 }

@@ -80,6 +80,10 @@ impl Roster {
         seats.values().filter(|seat| seat.pulse.due() <= now).filter_map(|seat| seat.connection.upgrade()).collect()
     }
 
+    pub(super) fn everyone(&self) -> Vec<Addr<Connection>> {
+        self.seats.borrow().values().filter_map(|seat| seat.connection.upgrade()).collect()
+    }
+
     pub(super) fn all(&self) -> Vec<(u64, Addr<Connection>)> {
         let seats = self.seats.borrow();
         seats.iter().filter_map(|(&number, seat)| Some((number, seat.connection.upgrade()?))).collect()

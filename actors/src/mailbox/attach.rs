@@ -23,6 +23,9 @@ use crate::{
 
 impl Mailbox {
     pub(super) fn attach(&mut self, from: ConnectionRef, op_id: OpId, attach: Attach) {
+        if self.is_signed_out(&attach) {
+            return self.refuse_signed_out(from, op_id);
+        }
         let (resume_after, lost) = (self.resume_after(&attach), self.is_lost(&attach));
         let now = self.parts.clock.now();
         if let Some(known) = self.devices.known.get_mut(&attach.device) {
@@ -47,17 +50,17 @@ impl Mailbox {
     }
 
     fn know(&mut self, attach: &Attach, cursor: Seq, last_seen: Millis) {
-        let known =
-            Known { cursor, platform: attach.platform.clone(), last_seen, changed: false, put: PutNumber::default() };
+        let (platform, not_before) = (attach.platform.clone(), self.device_not_before(&attach.device));
+        let known = Known { cursor, platform, last_seen, not_before, changed: false, put: PutNumber::default() };
         self.devices.known.insert(attach.device.clone(), known);
     }
 
     fn put_devices(&mut self, attach: &Attach) -> PutNumber {
         let mut changes = Vec::new();
         while let Some(surplus) = self.devices.surplus(&attach.device) {
-            self.devices.known.remove(&surplus);
+            let left = self.devices.known.remove(&surplus).map(|known| known.not_before);
             self.send_away(&surplus);
-            changes.push(Change { key: Key::Device(self.uid.clone(), surplus), value: None });
+            changes.push(self.device_left(&surplus, left.unwrap_or_default()));
         }
         changes.extend(self.device_record(&attach.device));
         changes.push(self.checkpoint_with_devices());
@@ -79,7 +82,7 @@ impl Mailbox {
             cursor: known.cursor.get(),
             platform: known.platform.clone(),
             last_seen: known.last_seen.get(),
-            not_before: 0,
+            not_before: known.not_before.get(),
             log_id: self.log_id().map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
         };
         let key = Key::Device(self.uid.clone(), device.clone());

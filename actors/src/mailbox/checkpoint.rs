@@ -82,6 +82,15 @@ impl Checkpoint {
         self.record = record;
     }
 
+    /// Tokens issued before this let nobody in.
+    pub(super) fn not_before(&self) -> Millis {
+        Millis::new(self.record.not_before)
+    }
+
+    pub(super) fn set_not_before(&mut self, at: Millis) {
+        self.record.not_before = at.get();
+    }
+
     /// All projections cover rows up to here, durably or on their way.
     pub(super) fn upto(&self) -> Seq {
         self.upto
@@ -105,7 +114,8 @@ impl Mailbox {
         self.checkpoint_change()
     }
 
-    fn checkpoint_change(&self) -> Change {
+    /// The newest checkpoint as it is.
+    pub(super) fn checkpoint_change(&self) -> Change {
         Change { key: Key::Checkpoint(self.uid.clone()), value: Some(encode(&self.checkpoint.record)) }
     }
 
@@ -151,7 +161,7 @@ impl Mailbox {
             newest: self.window.newest(committed),
             devices: self.devices.list(),
             floor: self.checkpoint.kept.floor.get(),
-            not_before: 0,
+            not_before: self.checkpoint.record.not_before,
             ids_floor: self.checkpoint.kept.ids.get(),
             swept: self.checkpoint.kept.swept.get(),
             new_peers_left,
@@ -217,7 +227,8 @@ impl Mailbox {
     /// Leaves memory when nothing has been asked for a while and nothing is owed to anyone.
     pub(super) fn leave_if_idle(&mut self, now: Millis, ctx: &mut Context<Self>) {
         let idle = now.since(self.checkpoint.touched_at) >= self.parts.limits.mailbox_idle_ms;
-        if !idle || !self.owes_nothing() {
+        let due = idle || self.parts.directory.borrow().is_retiring();
+        if !due || !self.owes_nothing() {
             return;
         }
         self.phase = Phase::Stopping;

@@ -63,6 +63,7 @@ impl Mailbox {
         self.checkpoint_flushed();
         self.redactions_flushed(ctx);
         self.welcome_flushed(ctx);
+        self.revocations_flushed();
         self.noted_flushed();
         self.sweep_flushed();
         if self.phase == Phase::Stopping {

@@ -9,6 +9,7 @@ use tidings_schema::{
 };
 use tidings_state::ack_queue::AckQueue;
 
+use super::revoke::Revocation;
 use crate::{
     appender::PutNumber,
     port::link::{Attach, ConnectionRef, OpId, SendOp},
@@ -30,6 +31,8 @@ pub(super) struct Known {
     pub(super) cursor: Seq,
     pub(super) platform: String,
     pub(super) last_seen: Millis,
+    /// Tokens issued before this let it not in.
+    pub(super) not_before: Millis,
     /// The record does not show this yet.
     pub(super) changed: bool,
     /// The put that makes a new device known; it is not welcomed before.
@@ -71,6 +74,8 @@ pub(super) struct Devices {
     pub(super) known: BTreeMap<DeviceId, Known>,
     pub(super) online: BTreeMap<ConnectionRef, Online>,
     pub(super) greetings: Vec<Greeting>,
+    /// Bounded by the operators' desk.
+    pub(super) revocations: Vec<Revocation>,
     /// Connections that were welcomed in this turn.
     pub(super) to_feed: Vec<ConnectionRef>,
     delivered: BTreeMap<Seq, (Uid, Place)>,
@@ -137,7 +142,7 @@ impl Devices {
     pub(super) fn owe_nothing(&self, committed: Seq) -> bool {
         let quiet =
             |online: &Online| !online.reading && online.queue.unacked() == 0 && online.queue.sent() >= committed;
-        self.greetings.is_empty() && self.online.values().all(quiet)
+        self.greetings.is_empty() && self.revocations.is_empty() && self.online.values().all(quiet)
     }
 
     /// The list of devices as the checkpoint keeps it.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{MessageId, Millis, Place, Seq, Uid},
+    id::{DeviceId, MessageId, Millis, Place, Seq, Uid},
     message::PayloadHash,
     record,
     row::{InboxRow, RowBody},
@@ -43,11 +43,13 @@ pub(super) enum Need {
     IdRecord(MessageId),
     /// The message at a seq of a conversation.
     Marker(Uid, Seq),
+    /// Since when a device that is not known must sign in again.
+    Device(DeviceId),
     /// Messages of the conversation with a peer, by name.
     Targets(Uid, Vec<Target>),
     /// The newest message of a conversation that is left when these are deleted, older than the one shown now.
     Left(Uid, Deletions, Seq),
-    /// The note that something of this peer was not taken is durable.
+    /// The note that something of this peer was not taken, or a sign-out, is durable.
     Noted,
 }
 
@@ -74,6 +76,7 @@ pub(super) struct Gate {
     fetching: bool,
     id: Option<(MessageId, Option<FoundId>)>,
     marker: Option<(Seq, Option<MarkerRow>)>,
+    device: Option<(DeviceId, Millis)>,
     targets: Vec<(Target, Option<Found>)>,
     left: Option<Bytes>,
 }
@@ -85,7 +88,7 @@ impl Gate {
 
     /// The work in front is done; what was fetched for it is not valid for the next.
     pub(super) fn done(&mut self) {
-        (self.id, self.marker, self.left) = (None, None, None);
+        (self.id, self.marker, self.left, self.device) = (None, None, None, None);
         self.targets.clear();
     }
 
@@ -109,6 +112,11 @@ impl Gate {
         })
     }
 
+    /// Since when this device must sign in again, if that was fetched.
+    pub(super) fn not_before(&self, device: &DeviceId) -> Option<Millis> {
+        self.device.as_ref().filter(|(known, _)| known == device).map(|(_, not_before)| *not_before)
+    }
+
     /// The fetched message at `seq`: `Some(None)` when there is none.
     pub(super) fn marker(&self, seq: Seq) -> Option<Option<MarkerRow>> {
         self.marker.filter(|(known, _)| *known == seq).map(|(_, row)| row)
@@ -121,6 +129,7 @@ enum Fetched {
     All(BTreeMap<Uid, Conversation>),
     Id(MessageId, Option<FoundId>),
     Marker(Seq, Option<MarkerRow>),
+    Device(DeviceId, Millis),
     Targets(Vec<(Target, Option<Found>)>),
     Left(Bytes),
 }
@@ -146,7 +155,9 @@ impl Mailbox {
                 Op::History(peer, ..) | Op::Block(peer) => self.need_peer(peer),
                 Op::Unblock(peer) => self.need_peer(peer).or_else(|| self.need_noted(peer)),
                 Op::Conversations(..) => Some(Need::AllConversations).filter(|_| !self.peers.complete),
-                Op::Attach(_) | Op::Detach | Op::Ack(_) | Op::Sync(..) | Op::Drained(_) | Op::Dropped(_) => None,
+                Op::Attach(attach) => self.need_signed_in().or_else(|| self.need_device(&attach.device)),
+                Op::Revoke(device) => device.as_ref().and_then(|device| self.need_device(device)),
+                Op::Detach | Op::Ack(_) | Op::Sync(..) | Op::Drained(_) | Op::Dropped(_) => None,
             },
         }
     }
@@ -202,6 +213,16 @@ impl Mailbox {
         self.peers.get(peer)?.noted.map(|_| Need::Noted)
     }
 
+    /// A sign-out on its way is waited for: then it holds for this device too.
+    fn need_signed_in(&self) -> Option<Need> {
+        (!self.devices.revocations.is_empty()).then_some(Need::Noted)
+    }
+
+    fn need_device(&self, device: &DeviceId) -> Option<Need> {
+        let known = self.devices.known.contains_key(device) || self.gate.not_before(device).is_some();
+        (!known).then(|| Need::Device(device.clone()))
+    }
+
     /// Fetches what the work in front needs; the gate is closed until it is there.
     pub(super) fn fetch(&mut self, need: Need, ctx: &mut Context<Self>) {
         let (store, owner) = (self.parts.store.clone(), self.uid.clone());
@@ -232,6 +253,12 @@ impl Mailbox {
             Need::Conversation(peer) => Box::pin(async move {
                 let records = store.get(vec![Key::Conversation(owner, peer.clone())]).await?;
                 Ok(Fetched::Conversations(decode_all(vec![peer], records)?))
+            }),
+            Need::Device(device) => Box::pin(async move {
+                let mut records = store.get(vec![Key::Device(owner, device.clone())]).await?;
+                let found = records.pop().flatten().map(record::Device::decode).transpose();
+                let found = found.map_err(|_| corrupt("device"))?.unwrap_or_default();
+                Ok(Fetched::Device(device, Millis::new(found.not_before)))
             }),
             Need::AllConversations => Box::pin(async move {
                 let mut all = BTreeMap::new();
@@ -308,6 +335,7 @@ impl Mailbox {
             }
             Fetched::Id(id, found) => self.gate.id = Some((id, found)),
             Fetched::Marker(seq, row) => self.gate.marker = Some((seq, row)),
+            Fetched::Device(device, not_before) => self.gate.device = Some((device, not_before)),
             // Beside those of an earlier round: what was in memory then may have left it.
             Fetched::Targets(found) => {
                 let now = |found: Found| Found { entry: self.redactions.with_all_changes(found.entry), ..found };

@@ -209,6 +209,7 @@ impl Mailbox {
                 cursor: Seq::new(stored.cursor).min(head),
                 platform: stored.platform,
                 last_seen: Millis::new(stored.last_seen),
+                not_before: Millis::new(stored.not_before),
                 changed: false,
                 put: PutNumber::default(),
             };

@@ -23,6 +23,7 @@ mod push;
 mod read;
 mod receipts;
 mod redact;
+mod revoke;
 mod rows;
 mod send;
 mod sweep;
@@ -246,6 +247,7 @@ impl Mailbox {
             Op::Conversations(after, limit) => self.conversations(from, op_id, after, limit),
             Op::Block(peer) => self.block(from, op_id, &peer),
             Op::Unblock(peer) => self.unblock(from, op_id, &peer),
+            Op::Revoke(device) => self.revoke(from, op_id, device),
             Op::Change(op) => self.change(from, op_id, &op),
             Op::Delete(op) => self.delete(from, op_id, &op),
             Op::SetConversation { peer, pinned, muted } => self.set_conversation(from, op_id, &peer, pinned, muted),

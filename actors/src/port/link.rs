@@ -73,6 +73,8 @@ pub enum Op {
     Block(Uid),
     /// The opposite.
     Unblock(Uid),
+    /// By an operator: tokens issued before now let nobody in any more, on this device or (`None`) on any.
+    Revoke(Option<DeviceId>),
     /// Recall, edit or react to a message.
     Change(ChangeOp),
     /// Delete messages on this side.
@@ -99,6 +101,8 @@ pub struct Attach {
     pub device: DeviceId,
     /// What kind, as the client says.
     pub platform: String,
+    /// When the token was issued that it comes with.
+    pub issued: Millis,
     /// What the client has applied; `None`: go on at the device's stored cursor.
     pub resume: Option<ResumePoint>,
 }
@@ -178,6 +182,8 @@ pub enum ToConnection {
     Event(Arc<EntryFrame>),
     /// Say good-bye and close.
     Close(wire::GoAwayReason),
+    /// Tokens issued before this are good for nothing any more: close, if it came with one.
+    SignOut(Millis),
 }
 
 /// Contiguous entries for one connection.

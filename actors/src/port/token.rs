@@ -9,6 +9,8 @@ pub struct Claims {
     pub uid: Uid,
     /// The one device this token is good for (`dev`); absent: any.
     pub device: Option<DeviceId>,
+    /// When it was issued (`iat`); zero when it does not say.
+    pub issued: Millis,
     /// End of validity.
     pub expires: Millis,
 }
@@ -19,6 +21,9 @@ pub enum TokenError {
     /// Malformed, forged, of an algorithm that is not accepted, or without a valid user.
     #[error("token is not valid")]
     Invalid,
+    /// Will be valid later.
+    #[error("token is not valid yet")]
+    NotYet,
     /// Was valid once.
     #[error("token is expired")]
     Expired,

@@ -64,6 +64,7 @@ pub struct Directory {
     panics: HashMap<Uid, u32>,
     broken: HashSet<Uid>,
     roll: Roll,
+    retiring: bool,
     news: VecDeque<News>,
     waker: Option<Waker>,
 }
@@ -104,6 +105,22 @@ impl Directory {
     /// Whether a mailbox of this user is in memory or on its way out.
     pub(super) fn is_active(&self, uid: &Uid) -> bool {
         self.slots.contains_key(uid)
+    }
+
+    /// From now on mailboxes leave as soon as they owe nothing.
+    pub(super) fn retire(&mut self) {
+        self.retiring = true;
+    }
+
+    /// Whether a mailbox leaves without having been idle first.
+    #[must_use]
+    pub fn is_retiring(&self) -> bool {
+        self.retiring
+    }
+
+    /// Whether no mailbox is in memory.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
     }
 
     /// Makes work for this user wait until [`Self::greeted`].

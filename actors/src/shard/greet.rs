@@ -6,7 +6,7 @@ use bytes::Bytes;
 use metrics::counter;
 use prost::Message as _;
 use tidings_schema::{
-    id::{LogId, Seq, Uid},
+    id::{LogId, Millis, Seq, Uid},
     record, wire,
 };
 
@@ -85,7 +85,7 @@ struct Quiet {
 }
 
 impl Quiet {
-    /// `None` whenever anything needs the mailbox: a device that is new, behind, or in another log.
+    /// `None` whenever anything needs the mailbox: a device that is new, behind, in another log, or signed out.
     fn of(records: Vec<Option<Bytes>>, work: &Work) -> Option<Self> {
         let Work::Command(Command { op: Op::Attach(attach), .. }) = work else { return None };
         let [head, checkpoint, device] = <[Option<Bytes>; 3]>::try_from(records).ok()?;
@@ -96,7 +96,10 @@ impl Quiet {
         let log_id = LogId::from_wire(&head.log_id).ok()?;
         let quiet =
             Self { log_id, head: Seq::new(head.seq), unread_total: head.t, acked_upto: Seq::new(device.cursor) };
-        (checkpoint.upto == head.seq && quiet.is_where(attach)).then_some(quiet)
+        // What stays of a device that is not known is no device.
+        let known = checkpoint.devices.iter().any(|entry| entry.device_id == attach.device.as_str());
+        let signed_in = attach.issued >= Millis::new(checkpoint.not_before.max(device.not_before));
+        (known && signed_in && checkpoint.upto == head.seq && quiet.is_where(attach)).then_some(quiet)
     }
 
     fn is_where(&self, attach: &Attach) -> bool {

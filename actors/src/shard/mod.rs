@@ -7,6 +7,7 @@ mod directory;
 mod greet;
 mod marks;
 mod registrations;
+mod retire;
 mod roll;
 mod sweep;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use self::directory::Route;
 pub use self::{
     directory::Directory,
     registrations::Registration,
+    retire::Retire,
     roll::{Roll, Standing},
 };
 use crate::{
@@ -89,7 +91,7 @@ impl ShardParts {
             Offer::Taken => Told::Yes,
             Offer::Full(mut parts) => {
                 counter!("tidings_connection_queue_full_total").increment(1);
-                parts.retain(|part| matches!(part, ToConnection::Close(_)));
+                parts.retain(|part| matches!(part, ToConnection::Close(_) | ToConnection::SignOut(_)));
                 Told::No(parts)
             }
             Offer::Closed(_) => Told::Gone,
@@ -282,6 +284,7 @@ impl Shard {
             | Op::Conversations(..)
             | Op::Block(_)
             | Op::Unblock(_)
+            | Op::Revoke(_)
             | Op::Change(_)
             | Op::Delete(_)
             | Op::SetConversation { .. }
@@ -320,6 +323,7 @@ impl Shard {
             }
         }
         self.start_marked();
+        self.report_empty();
     }
 
     fn start_later(&mut self, uid: Uid, ctx: &mut Context<Self>) {

@@ -19,6 +19,8 @@ pub struct Standing {
     pub ready: u16,
     /// Ended. Nothing starts a shard again: its users are served by the next process.
     pub gone: u16,
+    /// Were told to retire, and had no mailbox in memory since.
+    pub empty: u16,
 }
 
 /// Where shards report; clones share it.
@@ -51,7 +53,7 @@ impl Roll {
 
     /// One shard's line on the roll, for as long as the shard lives.
     pub(super) fn enter(&self) -> Entry {
-        Entry { roll: self.clone(), ready: false }
+        Entry { roll: self.clone(), ready: false, empty: false }
     }
 }
 
@@ -59,6 +61,7 @@ impl Roll {
 pub(super) struct Entry {
     roll: Roll,
     ready: bool,
+    empty: bool,
 }
 
 impl Entry {
@@ -68,12 +71,20 @@ impl Entry {
             self.roll.standing.send_modify(|standing| standing.ready += 1);
         }
     }
+
+    /// The shard has been told to retire, and no mailbox is left.
+    pub(super) fn empty(&mut self) {
+        if !std::mem::replace(&mut self.empty, true) {
+            self.roll.standing.send_modify(|standing| standing.empty += 1);
+        }
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.roll.standing.send_modify(|standing| {
             standing.ready -= u16::from(self.ready);
+            standing.empty -= u16::from(self.empty);
             standing.gone += 1;
         });
     }

@@ -7,7 +7,11 @@ use std::{
 };
 
 use actix::Addr;
-use tidings_schema::id::{Epoch, Millis};
+use prost::Message as _;
+use tidings_schema::{
+    id::{Epoch, Millis},
+    record,
+};
 use tokio::sync::watch;
 
 use super::*;
@@ -108,22 +112,40 @@ async fn a_shard_serves_once_it_has_read_its_marks_and_not_before() {
     tokio::time::advance(Duration::from_secs(10)).await;
     assert_eq!(*bench.standing.borrow(), Standing::default());
     bench.faults.heal();
-    bench.until(Standing { ready: 1, gone: 0 }).await;
+    bench.until(Standing { ready: 1, ..Standing::default() }).await;
 }
 
 #[actix::test]
 async fn a_panic_in_a_shard_is_reported() {
     let mut bench = Bench::start(|_| {});
-    bench.until(Standing { ready: 1, gone: 0 }).await;
+    bench.until(Standing { ready: 1, ..Standing::default() }).await;
     // A quiet user, whom the shard itself greets.
     let alice = uid("alice");
     let device = "phone".parse().unwrap();
     let quiet = [Key::Checkpoint(alice.clone()), Key::Device(alice.clone(), "phone".parse().unwrap())];
-    let changes = quiet.map(|key| Change { key, value: Some(bytes::Bytes::new()) }).to_vec();
+    let listed = record::DeviceEntry { device_id: "phone".into(), last_seen: 1 };
+    let checkpoint = record::MailboxCheckpoint { devices: vec![listed], ..record::MailboxCheckpoint::default() };
+    let values = [checkpoint.encode_to_vec(), Vec::new()];
+    let changes = quiet.into_iter().zip(values).map(|(key, value)| Change { key, value: Some(value.into()) }).collect();
     bench.store.put(changes, Stamp(1)).await.unwrap();
     bench.link.broken.store(true, Relaxed);
-    let attach = Op::Attach(Attach { device, platform: "test".into(), resume: None });
+    let attach = Op::Attach(Attach { device, platform: "test".into(), issued: Millis::default(), resume: None });
     let from = ConnectionRef { worker: 0, connection: 1 };
     assert!(matches!(offer(&bench.shard, Command { from, op_id: 1, uid: alice, op: attach }), Offer::Taken));
-    bench.until(Standing { ready: 0, gone: 1 }).await;
+    bench.until(Standing { gone: 1, ..Standing::default() }).await;
+}
+
+#[actix::test]
+async fn a_shard_that_is_told_to_retire_reports_when_it_holds_no_mailbox() {
+    tokio::time::pause();
+    let mut bench = Bench::start(|_| {});
+    let serves = Standing { ready: 1, ..Standing::default() };
+    bench.until(serves).await;
+    let attach =
+        Attach { device: "phone".parse().unwrap(), platform: "test".into(), issued: Millis::default(), resume: None };
+    let from = ConnectionRef { worker: 0, connection: 1 };
+    let attach = Command { from, op_id: 1, uid: uid("alice"), op: Op::Attach(attach) };
+    assert!(matches!(offer(&bench.shard, attach), Offer::Taken));
+    assert!(matches!(offer(&bench.shard, Retire), Offer::Taken));
+    bench.until(Standing { empty: 1, ..serves }).await;
 }

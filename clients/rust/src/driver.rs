@@ -32,7 +32,7 @@ use crate::{
     connection::{Acks, Command, Config, Encoding, Outcome, Taken},
     core::{ConnectionState, Core, Event, Identity, Lost, Output, RequestError, SendError, StopReason},
     queue::{DurableQueue, QueueError},
-    token::{TokenError, TokenSource},
+    token::{Answer, TokenError, TokenSource},
 };
 
 /// Events that wait behind a full channel. Above it the connection is not read.
@@ -62,6 +62,7 @@ enum Woken {
     Came(Option<Result<Message, tungstenite::Error>>),
     Command(Option<Command>),
     RoomForEvents,
+    Renewed(Result<String, TokenError>),
     Timer,
 }
 
@@ -74,6 +75,8 @@ pub(crate) struct Driver {
     acks: Acks,
     queue: Box<dyn DurableQueue>,
     link: Link,
+    /// Another token for the connection that is open.
+    renewing: Option<Answer>,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<(u16, Event)>,
     backlog: VecDeque<(u16, Event)>,
@@ -107,6 +110,7 @@ impl Driver {
             acks: config.acks,
             queue: config.queue,
             link: Link::Down,
+            renewing: None,
             commands,
             events,
             backlog: VecDeque::new(),
@@ -150,6 +154,7 @@ impl Driver {
             let woken = tokio::select! {
                 woken = link(&mut self.link, may_read) => woken,
                 command = self.commands.recv() => Woken::Command(command),
+                renewed = renewal(&mut self.renewing) => Woken::Renewed(renewed),
                 () = self.events.reserve().map(|_| ()), if !self.backlog.is_empty() => Woken::RoomForEvents,
                 () = timer.as_mut(), if due.is_some() => Woken::Timer,
             };
@@ -175,6 +180,7 @@ impl Driver {
             Woken::Came(came) => self.came(came, now),
             Woken::Command(command) => return self.obey(command, now),
             Woken::RoomForEvents => {}
+            Woken::Renewed(renewed) => self.renewed(renewed),
             Woken::Timer => self.core.tick(now),
         }
         true
@@ -215,8 +221,18 @@ impl Driver {
         Ok(())
     }
 
+    /// Without another token the connection goes on to the end of the one it has; the next connection asks again.
+    fn renewed(&mut self, renewed: Result<String, TokenError>) {
+        self.renewing = None;
+        match renewed {
+            Ok(token) => self.core.renewed(token),
+            Err(error) => tracing::warn!(%error, "the token of this connection ends soon"),
+        }
+    }
+
     fn lost(&mut self, lost: &Lost) {
         self.link = Link::Down;
+        self.renewing = None;
         self.core.disconnected(lost, self.clock.now());
     }
 
@@ -322,6 +338,7 @@ impl Driver {
             Output::Write(frame) => return self.write(&frame).await,
             Output::Event(event) => self.tell(event),
             Output::Answer(request, answer) => self.give(request, answer),
+            Output::RenewToken => self.renewing = Some(self.token.ask()),
             Output::Connect => self.link = Link::Connecting(open(self.url.clone(), self.token.clone())),
             Output::Disconnect => self.hang_up(),
         }
@@ -403,6 +420,14 @@ async fn link(link: &mut Link, may_read: bool) -> Woken {
         Link::Connecting(opening) => Woken::Opened(opening.await),
         Link::Up(socket) if may_read => Woken::Came(socket.next().await),
         Link::Up(_) | Link::Down => pending().await,
+    }
+}
+
+/// Another token, when one is asked for.
+async fn renewal(renewing: &mut Option<Answer>) -> Result<String, TokenError> {
+    match renewing {
+        Some(answer) => answer.await,
+        None => pending().await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a client gets its token: asked anew for every connection, so that an expired one is replaced.
+//! Where a client gets its token: asked anew for every connection, and before the token of a live one ends.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -13,14 +13,14 @@ pub enum TokenError {
     Never(String),
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<String, TokenError>> + Send>>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<String, TokenError>> + Send>>;
 
-/// Issues the token of each connection.
+/// Issues the token of each connection, and another one before that ends.
 #[derive(Clone)]
 pub struct TokenSource(Arc<dyn Fn() -> Answer + Send + Sync>);
 
 impl TokenSource {
-    /// Asks `issue` for every connection.
+    /// Asks `issue` for every connection, and when the server says that a token ends soon.
     pub fn new<F, A>(issue: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,

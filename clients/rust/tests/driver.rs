@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test; a failure is the message")]
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use tidings_client::{
@@ -37,9 +39,14 @@ impl Server {
 
     /// Accepts the next connection and welcomes it.
     async fn welcome(&self) -> Peer {
+        self.greet("token").await
+    }
+
+    /// Accepts the next connection, which brings this token, and welcomes it.
+    async fn greet(&self, token: &str) -> Peer {
         let mut peer = Peer(accept_async(self.listener.accept().await.unwrap().0).await.unwrap());
         let (re, op) = peer.read().await;
-        assert!(matches!(op, Op::Hello(hello) if hello.token == "token"));
+        assert!(matches!(op, Op::Hello(hello) if hello.token == token));
         peer.write(re, Body::Welcome(wire::Welcome { uid: "me".into(), ..wire::Welcome::default() })).await;
         peer
     }
@@ -184,4 +191,45 @@ async fn a_definite_refusal_is_told_and_what_follows_still_goes_out() {
     peer.write(re, ack(&send)).await;
     assert!(matches!(first.outcome().await, Outcome::Refused(refused) if refused.code == 3002));
     assert!(matches!(second.outcome().await, Outcome::Sent(_)));
+}
+
+/// A source that numbers its tokens.
+fn numbered() -> TokenSource {
+    let next = AtomicU32::new(1);
+    TokenSource::new(move || std::future::ready(Ok(format!("token {}", next.fetch_add(1, Ordering::Relaxed)))))
+}
+
+fn sign_in(reconnect_after_ms: u64) -> Body {
+    Body::GoAway(wire::GoAway { reason: wire::GoAwayReason::SignIn.into(), reconnect_after_ms })
+}
+
+#[tokio::test]
+async fn a_token_that_ends_is_replaced_on_the_live_connection() {
+    let server = Server::new().await;
+    let (client, _events) = Client::connect(Config { token: numbered(), ..server.config() }).unwrap();
+    let mut peer = server.greet("token 1").await;
+    peer.write(0, sign_in(100)).await;
+    let (re, op) = peer.read().await;
+    assert!(matches!(op, Op::Refresh(refresh) if refresh.token == "token 2"));
+    peer.write(re, Body::Ok(wire::Ok::default())).await;
+    let sending = client.send(Draft::text(bob(), "still here")).await.unwrap();
+    let (re, send) = peer.read_send().await;
+    peer.write(re, ack(&send)).await;
+    assert!(matches!(sending.outcome().await, Outcome::Sent(_)));
+}
+
+#[tokio::test]
+async fn who_is_signed_out_comes_back_with_another_token_once_and_then_stops() {
+    let server = Server::new().await;
+    let (_client, mut events) = Client::connect(Config { token: numbered(), ..server.config() }).unwrap();
+    let mut peer = server.greet("token 1").await;
+    peer.write(0, sign_in(0)).await;
+    let mut peer = server.greet("token 2").await;
+    peer.write(0, sign_in(0)).await;
+    let mut peer = Peer(accept_async(server.listener.accept().await.unwrap().0).await.unwrap());
+    let (re, op) = peer.read().await;
+    assert!(matches!(op, Op::Hello(hello) if hello.token == "token 3"));
+    let error = wire::Error { code: 2004, text: "sign in again".into(), retry_after_ms: 0 };
+    peer.write(re, Body::Error(error)).await;
+    assert_eq!(stopped(&mut events).await, StopReason::Unauthorized("sign in again".into()));
 }

@@ -53,6 +53,7 @@ impl Refusal {
             ),
             Self::Bad => ("400 Bad Request", "", "not a websocket handshake"),
             Self::UnknownSubprotocol => ("400 Bad Request", "", "offer tidings.v1.proto or tidings.v1.json"),
+            Self::Full(Refused::Stopping) => ("503 Service Unavailable", "retry-after: 1\r\n", "the node stops"),
             Self::Full(_) => ("503 Service Unavailable", "retry-after: 1\r\n", "too many connections"),
         };
         let len = text.len() + 1;

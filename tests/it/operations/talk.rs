@@ -134,6 +134,11 @@ impl Talk {
         }
     }
 
+    /// Entries that came and were not taken.
+    pub fn seqs_waiting(&self) -> Vec<u64> {
+        self.entries.iter().map(|entry| entry.seq).collect()
+    }
+
     /// The next pushed entry that `wanted` takes something from; others before it are dropped.
     pub async fn entry_with<T>(&mut self, wanted: impl Fn(&wire::Entry) -> Option<T>) -> T {
         loop {
@@ -162,6 +167,18 @@ impl Talk {
             }
         };
         let _over: Result<(), _> = timeout(time, taking).await;
+    }
+
+    /// Whether something comes within so long; it stays readable.
+    pub async fn spoken_within(&mut self, time: Duration) -> bool {
+        match timeout(time, self.raw.next()).await {
+            Ok(Came::Frame(frame)) => {
+                self.sort(*frame);
+                true
+            }
+            Ok(other) => panic!("{other:?} instead of a frame"),
+            Err(_) => false,
+        }
     }
 
     /// Waits for the end: the code of the close frame. What comes before stays readable.

@@ -7,10 +7,12 @@ use tidings_schema::id::{Seq, ShardId, Uid};
 use super::{Bench, Told};
 use crate::{
     limits::MailboxLimits,
+    offer::offer,
     port::{
         link::Op,
         store::{Scan, Store},
     },
+    shard::Retire,
     testkit::{held::HeldSync, memory::MemoryStore},
 };
 
@@ -63,4 +65,18 @@ async fn what_was_owed_at_a_crash_arrives_although_its_sender_never_returns() {
         told.push(bench.told(2).await);
     }
     assert!(matches!(told[0], Told::Welcome { .. }), "{told:?}");
+}
+
+#[actix::test]
+async fn before_the_process_ends_a_mailbox_leaves_without_having_been_idle() {
+    let store = MemoryStore::new();
+    let mut bench = Bench::new(Arc::new(store.clone()));
+    bench.online("alice", 1).await;
+    bench.send("alice", 1, 11, "alice");
+    assert_eq!(bench.told(1).await, Told::Acked { op_id: 11, seq: 1, duplicate: false });
+    assert_eq!(bench.told(1).await, Told::Pushed(vec![1]));
+    bench.ask("alice", 1, 0, Op::Detach);
+    assert!(offer(bench.link.shard.get().unwrap(), Retire).is_taken());
+    bench.silence().await;
+    assert_eq!(marked(&store).await, Vec::<Uid>::new(), "the next start finds it clean");
 }

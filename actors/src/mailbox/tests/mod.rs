@@ -3,9 +3,11 @@
 
 mod adopt;
 mod changes;
+mod clock;
 mod devices;
 mod life;
 mod panics;
+mod revoke;
 mod sweep;
 mod sweep_random;
 mod sync;
@@ -52,17 +54,16 @@ const LONG: Duration = Duration::from_secs(60);
 /// Long enough for every tick and repetition, shorter than any deadline of an op.
 const A_WHILE: Duration = Duration::from_secs(2);
 
+/// Wall time may be set; uptime follows the runtime's paused time.
 struct TestClock {
     started: Instant,
     /// What the wall clock said then.
-    began: Millis,
-    /// What it has jumped since. Days that pass one tick of a mailbox after the other take minutes.
-    jumped_ms: AtomicU64,
+    wall_at_start: AtomicU64,
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Millis {
-        self.began.plus(self.uptime().get()).plus(self.jumped_ms.load(Relaxed))
+        self.uptime().plus(self.wall_at_start.load(Relaxed))
     }
     fn uptime(&self) -> Millis {
         Millis::new(u64::try_from(self.started.elapsed().as_millis()).unwrap())
@@ -130,6 +131,8 @@ enum Told {
     Pushed(Vec<u64>),
     PushedAgain(Vec<u64>),
     Closed(wire::GoAwayReason),
+    SignedOut(Millis),
+    Done(OpId),
     Other,
 }
 
@@ -148,6 +151,8 @@ impl Told {
             ToConnection::Push(push) => Self::Pushed(seqs(&entries_of(&push.frame))),
             ToConnection::Again(frame) => Self::PushedAgain(seqs(&entries_of(&frame))),
             ToConnection::Close(reason) => Self::Closed(reason),
+            ToConnection::SignOut(before) => Self::SignedOut(before),
+            ToConnection::Answer(op_id, Body::Ok(_)) => Self::Done(op_id),
             ToConnection::Answer(..) | ToConnection::HeadMoved(_) | ToConnection::Event(_) => Self::Other,
         }
     }
@@ -197,8 +202,8 @@ impl Bench {
             said: Mutex::default(),
             deaf: AtomicBool::default(),
         });
-        let clock =
-            Arc::new(TestClock { started: tokio::time::Instant::now(), began, jumped_ms: AtomicU64::default() });
+        let wall_at_start = AtomicU64::new(began.get());
+        let clock = Arc::new(TestClock { started: tokio::time::Instant::now(), wall_at_start });
         let shards = ShardCount::new(1).unwrap();
         let limits = MailboxLimits::default();
         let port: Arc<dyn Link> = link.clone();
@@ -215,7 +220,12 @@ impl Bench {
 
     fn attach(&self, uid: &str, connection: u64) {
         let resume = Some(ResumePoint { inbox: Seq::ZERO, log_id: None });
-        let attach = Attach { device: format!("d{connection}").parse().unwrap(), platform: String::new(), resume };
+        let attach = Attach {
+            device: format!("d{connection}").parse().unwrap(),
+            platform: String::new(),
+            issued: Millis::default(),
+            resume,
+        };
         self.ask(uid, connection, 1, Op::Attach(attach));
     }
 

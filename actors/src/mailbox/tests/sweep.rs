@@ -116,7 +116,8 @@ impl Bench {
     /// The device comes online with this place and leaves; what it is welcomed with.
     async fn welcomed(&mut self, user: &str, inbox: Option<u64>) -> wire::Welcome {
         let resume = inbox.map(|inbox| ResumePoint { inbox: Seq::new(inbox), log_id: None });
-        let attach = Attach { device: "phone".parse().unwrap(), platform: String::new(), resume };
+        let attach =
+            Attach { device: "phone".parse().unwrap(), platform: String::new(), issued: Millis::new(u64::MAX), resume };
         self.ask(user, 1, 1, Op::Attach(attach));
         let next = async {
             loop {
@@ -132,7 +133,7 @@ impl Bench {
 
     /// The wall clock is later; nothing else happens.
     pub(super) fn days_pass(&self, ms: u64) {
-        self.clock.jumped_ms.fetch_add(ms, Relaxed);
+        self.clock.wall_at_start.fetch_add(ms, Relaxed);
     }
 
     /// Lets mailboxes write what they know and leave memory.
@@ -248,7 +249,8 @@ async fn what_an_online_device_has_not_acknowledged_stays() {
     let store = MemoryStore::new();
     let (mut bench, _) = five_old_two_new(Arc::new(store.clone())).await;
     let resume = Some(ResumePoint { inbox: Seq::new(2), log_id: None });
-    let attach = Attach { device: "phone".parse().unwrap(), platform: String::new(), resume };
+    let attach =
+        Attach { device: "phone".parse().unwrap(), platform: String::new(), issued: Millis::new(u64::MAX), resume };
     bench.ask("alice", 1, 1, Op::Attach(attach));
     assert_eq!(bench.told(1).await, Told::Welcome { head: 7, resume_after: 2 });
     assert_eq!(bench.told(1).await, Told::Pushed(vec![3, 4, 5, 6, 7]));

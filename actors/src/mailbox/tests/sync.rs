@@ -107,7 +107,7 @@ async fn an_unblock_behind_a_note_that_is_not_durable_lets_everyone_else_go_on()
     bench.online("bob", 2).await;
     bench.online("eve", 3).await;
     bench.ask("bob", 2, 11, Op::Block("alice".parse::<Uid>().unwrap()));
-    assert_eq!(bench.told(2).await, Told::Other);
+    assert_eq!(bench.told(2).await, Told::Done(11));
     bench.send("alice", 1, 12, "bob");
     held.hold();
     held.held(1).await;
@@ -139,7 +139,7 @@ async fn what_is_blocked_is_accepted_when_its_place_is_durable() {
     bench.online("alice", 1).await;
     bench.online("bob", 2).await;
     bench.ask("bob", 2, 11, Op::Block("alice".parse::<Uid>().unwrap()));
-    assert_eq!(bench.told(2).await, Told::Other);
+    assert_eq!(bench.told(2).await, Told::Done(11));
     held.hold();
     bench.send("alice", 1, 12, "bob");
     held.held(1).await;

@@ -136,6 +136,7 @@ impl InMemory {
                 Output::Write(frame) => self.written.push_back(frame),
                 Output::Event(event) => self.events.push_back(event),
                 Output::Answer(..) => {}
+                Output::RenewToken => self.core.renewed("renewed".into()),
                 Output::Connect => self.link = Link::Wanted,
                 Output::Disconnect => self.link = Link::Down,
             }

@@ -12,6 +12,7 @@ mod inbox;
 mod outgoing;
 mod output;
 mod server;
+mod token;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -129,6 +130,7 @@ enum Asked {
     Pull { due: Millis },
     Listing,
     Read { peer: String, seq: Seq },
+    Refresh,
 }
 
 /// A read marker the server has not confirmed.
@@ -153,7 +155,8 @@ pub struct Core {
     markers: BTreeMap<String, Marker>,
     pull_at: Option<Millis>,
     fruitless_pulls: u32,
-    token_expired: bool,
+    /// A token was refused or ended, and no other has been accepted since.
+    token_refused: bool,
     asked_to_wait_ms: u64,
     /// Server time minus local time, in milliseconds.
     clock_ahead_ms: i64,
@@ -180,7 +183,7 @@ impl Core {
             markers: BTreeMap::new(),
             pull_at: None,
             fruitless_pulls: 0,
-            token_expired: false,
+            token_refused: false,
             asked_to_wait_ms: 0,
             clock_ahead_ms: 0,
             next_frame: 0,
@@ -358,7 +361,7 @@ impl Core {
             match self.asked.remove(&id) {
                 Some(Asked::App { request, .. }) => self.answer(request, Err(RequestError::TimedOut)),
                 Some(Asked::Pull { .. }) => self.pull(now),
-                Some(Asked::Listing | Asked::Read { .. }) | None => {}
+                Some(Asked::Listing | Asked::Read { .. } | Asked::Refresh) | None => {}
             }
         }
     }
@@ -515,7 +518,7 @@ impl Asked {
     fn due(&self) -> Option<Millis> {
         match self {
             Self::App { due, .. } | Self::Pull { due } => Some(*due),
-            Self::Listing | Self::Read { .. } => None,
+            Self::Listing | Self::Read { .. } | Self::Refresh => None,
         }
     }
 }

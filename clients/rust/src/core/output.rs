@@ -19,6 +19,8 @@ pub enum Output {
     Event(Event),
     /// A request of the app has its answer.
     Answer(u64, Result<wire::server_frame::Body, RequestError>),
+    /// Ask for another token, then call `renewed`; when there is none, nothing.
+    RenewToken,
     /// Open a connection, then call `connected` or `disconnected`.
     Connect,
     /// Give the connection up; `disconnected` need not be called.

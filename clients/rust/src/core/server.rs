@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use tidings_schema::{
-    error_code::ErrorCode,
     id::{LogId, MessageId, Millis, Seq},
     wire::{self, client_frame::Op, entry, server_frame::Body},
 };
@@ -30,7 +29,7 @@ impl Core {
             Some(Body::Welcome(welcome)) => self.welcomed(welcome, now),
             Some(Body::Error(error)) => self.refused(frame.re, error, now),
             Some(Body::Pong(pong)) => self.ponged(&pong, now),
-            Some(Body::GoAway(go_away)) => self.sent_away(&go_away),
+            Some(Body::GoAway(go_away)) => self.sent_away(&go_away, now),
             Some(Body::SendAck(ack)) => self.acked(&ack, now),
             Some(Body::Entries(entries)) => self.pushed(entries, now),
             Some(body @ (Body::Ok(_) | Body::Page(_) | Body::Conversations(_))) => self.answered(frame.re, body, now),
@@ -50,7 +49,7 @@ impl Core {
         self.uid = welcome.uid;
         self.backoff.live(now);
         self.heartbeat.start(self.limits.heartbeat_ms_min, self.limits.heartbeat_ms_max, now);
-        self.token_expired = false;
+        self.token_refused = false;
         self.fruitless_pulls = 0;
         let log_id = LogId::from_wire(&welcome.log_id).ok().flatten();
         let other_life = self.inbox.log_id.is_some() && log_id.is_some() && self.inbox.log_id != log_id;
@@ -92,8 +91,10 @@ impl Core {
         }
     }
 
-    fn sent_away(&mut self, go_away: &wire::GoAway) {
-        if go_away.reason() == wire::GoAwayReason::Replaced {
+    fn sent_away(&mut self, go_away: &wire::GoAway, now: Millis) {
+        if go_away.reason() == wire::GoAwayReason::SignIn {
+            self.token_ends(go_away, now);
+        } else if go_away.reason() == wire::GoAwayReason::Replaced {
             self.stop(StopReason::Replaced);
         } else if go_away.reconnect_after_ms == 0 {
             self.stop(StopReason::Dismissed);
@@ -133,7 +134,8 @@ impl Core {
                 self.pull_at = Some(now.plus(error.retry_after_ms.max(PULL_AGAIN_MS)));
             }
             Some(Asked::Read { peer, seq }) => self.marker_refused(&peer, seq, error.code),
-            None => {}
+            // The connection goes on with the token it has; the next one brings another.
+            Some(Asked::Refresh) | None => {}
         }
     }
 
@@ -149,14 +151,8 @@ impl Core {
 
     /// An error about the connection itself: the code says whether to come back.
     fn connection_refused(&mut self, error: wire::Error, now: Millis) {
-        let code = ErrorCode::from_number(error.code);
-        if code == Some(ErrorCode::TokenExpired) && !self.token_expired {
-            // The next attempt asks for a fresh token; if that is expired too, it is over.
-            self.token_expired = true;
-            return self.give_up(now);
-        }
-        if matches!(code, Some(ErrorCode::BadToken | ErrorCode::TokenExpired)) {
-            return self.stop(StopReason::Unauthorized(error.text));
+        if self.token_error(&error, now) {
+            return;
         }
         self.asked_to_wait_ms = self.asked_to_wait_ms.max(error.retry_after_ms);
         if may_retry(error.code) {
@@ -187,7 +183,7 @@ impl Core {
                 self.write_markers();
             }
             (Some(Asked::Pull { .. } | Asked::Listing), _) => self.pull_at = Some(now.plus(PULL_AGAIN_MS)),
-            (None, _) => {}
+            (Some(Asked::Refresh) | None, _) => {}
         }
     }
 
