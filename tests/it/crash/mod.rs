@@ -37,9 +37,9 @@ const SECOND_DEVICES: usize = 4;
 const WATCHED: usize = 3;
 const KILLS_MIN: usize = 32;
 const ACKED_MIN: usize = 20_000;
-/// Stops (SIGTERM) beside the kills: one in so many, and so many at least.
-const STOP_ONCE_IN: u64 = 12;
-const STOPS_MIN: usize = 3;
+/// Of so many ends of the server one is a stop (SIGTERM).
+const STOP_EVERY: usize = 10;
+const STOPS_MIN: usize = KILLS_MIN / STOP_EVERY;
 /// Acks between a start and the kill after it.
 const ACKS_PER_LIFE: std::ops::Range<u64> = 50..1_300;
 /// Rows that the server has taken and the disk has not.
@@ -124,7 +124,7 @@ impl World {
         let more = usize::try_from(self.chance.between(ACKS_PER_LIFE.start, ACKS_PER_LIFE.end)).unwrap();
         let goal = self.book.progress().borrow().acked + more;
         self.reached(|progress| progress.acked >= goal).await;
-        if self.chance.once_in(STOP_ONCE_IN) {
+        if (counts.kills + counts.stops + 1).is_multiple_of(STOP_EVERY) {
             self.stop().await;
             counts.stops += 1;
             return self.start().await;
@@ -217,7 +217,7 @@ async fn whatever_was_acked_survives_any_kill() {
     let (begin, seed) = (tokio::time::Instant::now(), Chance::seed());
     let mut world = World::begin(dir.path(), seed).await;
     let mut counts = Counts::default();
-    while !counts.are_done() || world.book.progress().borrow().acked < ACKED_MIN {
+    while counts.kills < KILLS_MIN || world.book.progress().borrow().acked < ACKED_MIN {
         world.live_and_die(&mut counts).await;
     }
     world.traffic.send_replace(Traffic::Off);

@@ -42,12 +42,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub fn are_done(&self) -> bool {
-        self.kills >= KILLS_MIN && self.stops >= STOPS_MIN
-    }
-
     pub fn are_enough(&self) -> bool {
-        self.are_done() && self.kills_in_flight >= KILLS_IN_FLIGHT_MIN
+        self.kills >= KILLS_MIN && self.kills_in_flight >= KILLS_IN_FLIGHT_MIN && self.stops >= STOPS_MIN
     }
 }
 
