@@ -12,7 +12,7 @@ pub struct History {
     pub readings: Vec<Reading>,
     pub sightings: Vec<Sighting>,
     pub connections: Vec<Connection>,
-    /// When the server ended, by its lives.
+    /// When the server ended or was asked to, by its lives.
     pub deaths: Vec<u64>,
     /// Longest time an acknowledged cursor may wait in memory.
     pub cursor_flush_ms: u64,

@@ -194,27 +194,29 @@ impl App {
 
     /// Repeats what has no answer yet, as an app does that wants to know.
     fn ask_again(&mut self, client: &Client) {
-        if self.live && self.asking.len() < ASKING_MAX {
-            if let Some(number) = self.lost.pop() {
-                self.ask(client, number);
-            }
+        if self.live
+            && self.asking.len() < ASKING_MAX
+            && let Some(number) = self.lost.pop()
+        {
+            self.ask(client, number);
         }
     }
 
     fn look(&mut self, client: &Client) {
         let Some((path, op)) = self.known.look(&mut self.chance) else { return };
-        let (client, asked) = (client.clone(), self.book.moment());
-        self.asking.spawn(async move { Answer::Looked(asked, path, client.request(op).await) });
+        let (client, uid, asked) = (client.clone(), self.uid.clone(), self.book.moment());
+        self.asking.spawn(async move {
+            let answer = client.request(op).await;
+            Answer::Looked(answer.map_or_else(|_| Vec::new(), |answer| deeds::readings(&uid, asked, path, answer)))
+        });
     }
 
     fn answered(&mut self, answer: Answer) -> Again {
         match answer {
             Answer::Changed(number, Some(fate)) => self.book.changed(number, fate),
             Answer::Changed(number, None) => self.lost.push(number),
-            Answer::Looked(asked, path, Ok(body)) => {
-                self.book.read(deeds::readings(&self.uid, asked, path, body));
-            }
-            Answer::Looked(_, _, Err(_)) | Answer::Nothing => {}
+            Answer::Looked(readings) => self.book.read(readings),
+            Answer::Nothing => {}
         }
         Again::No
     }

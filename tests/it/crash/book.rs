@@ -154,9 +154,8 @@ impl Book {
         self.progress.send_modify(|progress| progress.told += 1);
     }
 
-    /// The server has ended.
-    pub fn ended(&self) {
-        let now = self.now_ms();
-        self.pages().deaths.push(now);
+    /// The server was there until then.
+    pub fn ended(&self, at_ms: u64) {
+        self.pages().deaths.push(at_ms);
     }
 }

@@ -98,8 +98,8 @@ impl Known {
 pub enum Answer {
     /// Of the change with this number in the book; `None`: nobody knows.
     Changed(usize, Option<Fate>),
-    /// Something was looked at, asked for at this moment.
-    Looked(u64, Path, Result<Body, RequestError>),
+    /// What was read.
+    Looked(Vec<Reading>),
     /// Nothing to write down.
     Nothing,
 }

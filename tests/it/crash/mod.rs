@@ -141,16 +141,18 @@ impl World {
 
     /// Asks it to end, as an operator does: it has to end well, whatever the clients do.
     async fn stop(&mut self) {
+        // From here on it may pass over what clients say.
+        let asked_ms = self.book.now_ms();
         let status = self.server.terminate().await;
         assert!(status.success(), "stopped under load: {status}, {}", self.server.log());
         self.life.send_replace(None);
-        self.book.ended();
+        self.book.ended(asked_ms);
     }
 
     async fn kill(&mut self) {
         self.server.kill().await;
         self.life.send_replace(None);
-        self.book.ended();
+        self.book.ended(self.book.now_ms());
     }
 
     async fn start(&mut self) {

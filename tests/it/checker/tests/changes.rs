@@ -1,7 +1,7 @@
 //! Histories in which messages were recalled, edited and reacted to.
 
 use super::{
-    super::{Asked, Change, Fate, Given, History, Kept, Path, Reading, Rule, Sighting, Target, User, What},
+    super::{Asked, Change, Fate, Given, History, Kept, Rule, Target, User, What},
     message, other, rules, sent, user, view,
 };
 
@@ -52,7 +52,7 @@ fn history(changes: Vec<Change>, entries: impl Fn(&str) -> Vec<Kept>, now: impl 
 }
 
 /// Edited twice, then recalled.
-fn recall() -> History {
+pub fn recall() -> History {
     let changes = vec![
         asked(edit("one"), Fate::Acked(2), 10),
         asked(edit("two"), Fate::Acked(3), 20),
@@ -79,7 +79,7 @@ fn only_recalled() -> History {
 }
 
 /// Edited twice.
-fn edits() -> History {
+pub fn edits() -> History {
     let changes = vec![asked(edit("one"), Fate::Acked(2), 10), asked(edit("two"), Fate::Acked(3), 20)];
     let entries = |peer: &str| vec![edited(2, peer, None), edited(3, peer, Some("two"))];
     history(changes, entries, |message| {
@@ -100,12 +100,12 @@ fn reactions() -> History {
     history(changes, entries, |message| message.reactions.push(Given { from: "a".into(), reaction: "+1".into() }))
 }
 
-fn with(mut history: History, how: impl FnOnce(&mut History)) -> Vec<Rule> {
+pub fn with(mut history: History, how: impl FnOnce(&mut History)) -> Vec<Rule> {
     how(&mut history);
     rules(&history)
 }
 
-fn said<'a>(history: &'a mut History, uid: &str) -> &'a mut super::Message {
+pub fn said<'a>(history: &'a mut History, uid: &str) -> &'a mut super::Message {
     match &mut user(history, uid).inbox[0].entry.what {
         What::Message(message) => message,
         other => panic!("{other:?}"),
@@ -239,49 +239,6 @@ fn a_message_that_is_not_as_its_changes_left_it_is_found() {
         });
         assert!(after.contains(&Rule::Changed), "{after:?}");
     }
-}
-
-/// `uid` asks at `asked` and reads this.
-fn read(history: &mut History, uid: &str, asked: u64, text: Option<&str>) {
-    let mut message = said(history, uid).clone();
-    (message.text, message.recalled) = (text.unwrap_or_default().into(), text.is_none());
-    history.readings.push(Reading { uid: uid.into(), asked, path: Path::History, seq: 1, message });
-}
-
-fn reads(history: History, uid: &str, asked: u64, text: Option<&str>) -> Vec<Rule> {
-    with(history, |history| read(history, uid, asked, text))
-}
-
-#[test]
-fn what_was_recalled_or_replaced_may_be_read_only_by_those_who_do_not_know() {
-    for text in ["text of m1", "one", "two"] {
-        assert_eq!(reads(recall(), "a", 30, Some(text)), if text == "two" { vec![] } else { vec![Rule::Redacted] });
-        assert_eq!(reads(recall(), "a", 31, Some(text)), [Rule::Redacted], "{text}");
-        assert_eq!(reads(recall(), "b", 31, Some(text)), [], "{text}");
-    }
-    assert_eq!(reads(recall(), "a", 5, None), [], "the answer may come later than the recall");
-    assert_eq!(reads(edits(), "a", 11, Some("text of m1")), [Rule::Redacted]);
-    assert_eq!(reads(edits(), "a", 11, Some("two")), []);
-    assert_eq!(reads(edits(), "a", 21, Some("one")), [Rule::Redacted]);
-    assert_eq!(reads(edits(), "a", 1, Some("three")), [Rule::Invented]);
-    assert_eq!(reads(edits(), "a", 1, None), [Rule::Invented]);
-}
-
-#[test]
-fn a_peer_that_has_seen_the_change_knows_of_it() {
-    let sighting = |seq, moment| Sighting { uid: "b".into(), seq, moment };
-    let seen = |good: History, seq, text| {
-        with(good, |history| {
-            history.sightings.push(sighting(seq, 50));
-            read(history, "b", 40, Some("text of m1"));
-            read(history, "b", 60, text);
-        })
-    };
-    assert_eq!(seen(recall(), 4, Some("two")), [Rule::Redacted]);
-    assert_eq!(seen(recall(), 4, None), []);
-    assert_eq!(seen(edits(), 2, Some("text of m1")), [Rule::Redacted]);
-    assert_eq!(seen(edits(), 2, Some("one")), []);
-    assert_eq!(seen(edits(), 3, Some("one")), [Rule::Redacted]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod changes;
 mod deletions;
+mod readings;
 
 use super::{Connection, Entry, Fate, History, Kept, Message, Rule, Sending, Step, User, View, What, check};
 
