@@ -104,13 +104,19 @@ impl Stored {
         Some((Self { entry: entry.encode_to_vec().into(), edited_by }, strip))
     }
 
+    fn is_recalled(&self) -> bool {
+        let entry = RawEntry::decode(self.entry.clone()).ok();
+        entry.and_then(|entry| entry.message).is_some_and(|message| message.recalled)
+    }
+
     /// The row that a change may leave behind: that of the newest edit, when the message is recalled.
     #[must_use]
     pub fn stale_edit(&self, made: &Made) -> Seq {
         match made.change {
             // Also when the recall is in the message already: a crash may have come before the edit was stripped.
             Change::Recall => self.edited_by,
-            Change::Edit { .. } if made.seq < self.edited_by => made.seq,
+            // A message that was recalled takes no edit, and the edit shows nothing either.
+            Change::Edit { .. } if made.seq < self.edited_by || self.is_recalled() => made.seq,
             Change::Edit { .. } | Change::React { .. } => Seq::ZERO,
         }
     }

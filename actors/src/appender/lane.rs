@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::try_join_all};
 use metrics::{counter, gauge};
 use tidings_schema::id::{Seq, Uid};
 use tracing::{error, warn};
@@ -148,13 +148,15 @@ impl Write {
             Self::Records { timeline, redactions, changes, stamp } => {
                 let (store, timeline, stamp) = (Arc::clone(store), timeline.clone(), *stamp);
                 let (redactions, changes) = (redactions.clone(), changes.clone());
-                // The log last: what a crash leaves undone is seen by it, and done again.
                 Box::pin(async move {
-                    store.put(changes, stamp).await?;
-                    for row in redactions {
-                        store.redact(timeline.clone(), row, stamp).await?;
+                    // The log last: whether a message is as it should be is read there, so what a crash leaves undone in
+                    // the history is seen and done again.
+                    if !changes.is_empty() {
+                        store.put(changes, stamp).await?;
                     }
-                    Ok(())
+                    // Handed over together, they share a sync.
+                    let rows = redactions.into_iter().map(|row| store.redact(timeline.clone(), row, stamp));
+                    try_join_all(rows.collect::<Vec<_>>()).await.map(|_| ())
                 })
             }
         }

@@ -136,10 +136,10 @@ impl Mailbox {
         if self.changes_are_full() {
             return Taken::No;
         }
-        // What a message says that never showed here is not shown by its edit either.
-        let silent = Change::Edit { content: Bytes::new() };
+        // Of a message that never showed here only that it was edited is said: the text has no recall that would reach it.
+        let nothing = Change::Edit { content: Bytes::new() };
         let unknown = target == Seq::ZERO && matches!(change, Change::Edit { .. });
-        let change = if unknown { &silent } else { change };
+        let change = if unknown { &nothing } else { change };
         match self.append(from, &NewRow::ChangeIn(Incoming { entry, place, target }, of, change)) {
             Err(_) => Taken::No,
             Ok(seq) => {

@@ -190,8 +190,15 @@ impl Mailbox {
 
     fn need_referred(&self, message: &PeerMessage) -> Option<Need> {
         let Say::Deliver(deliver) = &message.say else { return None };
-        let referred = deliver.entries.iter().filter_map(DeliverEntry::refers);
-        let targets = referred.filter_map(|reference| self.target_of(reference)).collect();
+        let live = &self.peers.get(&message.from)?.live;
+        // Only what will be taken is looked for: a repetition, or a stranger who is blocked, costs nothing.
+        let news = deliver.entries.iter().filter(|entry| !live.has_taken(deliver.log_id, entry.seq));
+        let taken = news.filter(|entry| entry.is_recall() || !live.was_blocked_at(entry.time));
+        let referred = taken.filter_map(DeliverEntry::refers);
+        // A message of the same delivery will be in memory when it is referred to.
+        let here =
+            |place: Place| place.log_id == deliver.log_id && deliver.entries.iter().any(|entry| entry.seq == place.seq);
+        let targets = referred.filter(|of| !here(of.place)).filter_map(|of| self.target_of(of)).collect();
         self.need_targets(&message.from, targets)
     }
 
@@ -231,13 +238,7 @@ impl Mailbox {
             Need::Noted => return,
             Need::Targets(peer, targets) => {
                 let search = self.search(peer);
-                Box::pin(async move {
-                    let mut found = Vec::with_capacity(targets.len());
-                    for target in targets {
-                        found.push((target, search.find(target).await?));
-                    }
-                    Ok(Fetched::Targets(found))
-                })
+                Box::pin(async move { Ok(Fetched::Targets(search.find_all(targets).await?)) })
             }
             Need::Left(peer, deletions, shown) => {
                 let left = self.left_in_memory(&peer, &deletions, shown);
@@ -320,6 +321,7 @@ impl Mailbox {
                     if let Some(work) = mailbox.work.pop_front() {
                         mailbox.refuse_work(work, ErrorCode::Unavailable, "the store cannot be read now", 1_000);
                     }
+                    mailbox.gate.done();
                 }
             }
             mailbox.run(ctx);
@@ -337,12 +339,7 @@ impl Mailbox {
             Fetched::Marker(seq, row) => self.gate.marker = Some((seq, row)),
             Fetched::Device(device, not_before) => self.gate.device = Some((device, not_before)),
             // Beside those of an earlier round: what was in memory then may have left it.
-            Fetched::Targets(found) => {
-                let now = |found: Found| Found { entry: self.redactions.with_all_changes(found.entry), ..found };
-                let found: Vec<_> = found.into_iter().map(|(target, found)| (target, found.map(now))).collect();
-                self.gate.targets.extend(found);
-            }
-            // With changes that are not committed too: their rows come before the deletion's.
+            Fetched::Targets(found) => self.gate.targets.extend(found),
             Fetched::Left(entry) => self.gate.left = Some(self.redactions.with_all_changes(entry)),
         }
     }

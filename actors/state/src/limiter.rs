@@ -52,7 +52,9 @@ impl Limiter {
     pub fn allows(&mut self, now: Millis) -> Result<(), u64> {
         let earned = now.since(self.filled).saturating_mul(self.per_period);
         self.level = self.level.saturating_add(earned).min(self.full);
-        self.filled = self.filled.max(now);
+        // A clock that ran ahead by more than a period was wrong: else nothing would be earned until it gets there again.
+        let ahead = self.filled.since(now) > self.token;
+        self.filled = if ahead { now } else { self.filled.max(now) };
         match self.level.checked_sub(self.token) {
             Some(left) => {
                 self.level = left;
