@@ -1,6 +1,9 @@
 //! A device that says exactly what a test wants: hello without a place of its own, single sends, acks and questions.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use tidings_client::raw::{Came, RawClient};
 use tidings_schema::wire::{self, client_frame::Op, server_frame::Body};
@@ -19,7 +22,9 @@ pub struct RawDevice {
     pub welcome: wire::Welcome,
     next_id: u64,
     /// Pushed while an answer was awaited.
-    pushed: std::collections::VecDeque<wire::Entries>,
+    pushed: VecDeque<wire::Entries>,
+    /// Answers that came before another one that was awaited.
+    answered: BTreeMap<u64, Body>,
 }
 
 /// Why there is no answer.
@@ -31,7 +36,8 @@ impl RawDevice {
     /// Connects and says hello. `resume` is the place the device claims to have; `None`: the server knows better.
     pub async fn connect(url: &str, token: &str, device: &str, resume: Option<wire::Resume>) -> Result<Self, Gone> {
         let socket = RawClient::connect(url, Some("tidings.v1.proto")).await.map_err(|why| Gone(why.to_string()))?;
-        let mut device_ = Self { socket, welcome: wire::Welcome::default(), next_id: 1, pushed: Default::default() };
+        let welcome = wire::Welcome::default();
+        let mut device_ = Self { socket, welcome, next_id: 1, pushed: VecDeque::new(), answered: BTreeMap::new() };
         let hello = wire::Hello {
             token: token.to_owned(),
             device_id: device.to_owned(),
@@ -70,10 +76,13 @@ impl RawDevice {
     /// Waits for the answer to `id`.
     pub async fn answer(&mut self, id: u64) -> Result<Body, Gone> {
         loop {
+            if let Some(body) = self.answered.remove(&id) {
+                return Ok(body);
+            }
             let frame = self.frame().await?;
             match frame.body {
                 Some(Body::Entries(entries)) => self.pushed.push_back(entries),
-                Some(body) if frame.re == id => return Ok(body),
+                Some(body) if frame.re > 0 => drop(self.answered.insert(frame.re, body)),
                 Some(_) | None => {}
             }
         }
