@@ -20,7 +20,7 @@ mod tests {
         let grown = table.capacity();
         table.retain(|n, _| *n < 300);
         give_back(&mut table);
-        assert_eq!(table.capacity(), grown);
+        assert!(table.capacity() > 1_000, "it may grow again");
         table.retain(|n, _| *n < 100);
         give_back(&mut table);
         assert!((200..grown).contains(&table.capacity()));

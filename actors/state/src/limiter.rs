@@ -94,9 +94,17 @@ mod tests {
     fn a_clock_that_went_back_earns_nothing() {
         let mut limiter = Limiter::new(1, 1, at(5_000));
         assert_eq!(limiter.allows(at(5_000)), Ok(()));
-        assert_eq!(limiter.allows(at(0)), Err(1_000));
+        assert_eq!(limiter.allows(at(4_500)), Err(1_000));
         assert_eq!(limiter.allows(at(5_999)), Err(1));
         assert_eq!(limiter.allows(at(6_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_ran_far_ahead_does_not_stop_it_for_good() {
+        let mut limiter = Limiter::new(1, 1, at(0));
+        assert_eq!(limiter.allows(at(9_000_000)), Ok(()));
+        assert_eq!(limiter.allows(at(2_000)), Err(1_000));
+        assert_eq!(limiter.allows(at(3_000)), Ok(()));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use super::{
     Asked, Change, Entry, Fate, History, Rule, Setting, User, Violation, What,
     messages::{blocks, may_be_dropped},
     report,
+    stories::Stories,
 };
 
 /// Whether the entry at this place is what the change asks for.
@@ -95,7 +96,13 @@ pub fn named(history: &History, found: &mut Vec<Violation>) {
 }
 
 /// No entry of its owner's changes nothing, and nothing is changed that was recalled.
-pub fn news(history: &History, found: &mut Vec<Violation>) {
+pub fn news(history: &History, stories: &Stories<'_>, found: &mut Vec<Violation>) {
+    for story in stories.all() {
+        if let Some(seq) = story.repeats() {
+            let (id, from) = (&story.sending.id, &story.sending.from);
+            report(found, Rule::Twice, format!("the edit of {id} at {seq} of {from} says what the one before it said"));
+        }
+    }
     for (uid, user) in &history.users {
         let mut state = State::default();
         for Entry { seq, what } in user.inbox.iter().map(|kept| &kept.entry) {

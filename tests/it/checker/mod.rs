@@ -75,7 +75,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     changes::kept(history, &mut found);
     changes::asked_for(history, &mut found);
     changes::named(history, &mut found);
-    changes::news(history, &mut found);
+    changes::news(history, &stories, &mut found);
     changes::delivered(history, &mut found);
     readings::redacted(history, &stories, &mut found);
     readings::deleted(history, &mut found);

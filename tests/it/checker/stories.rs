@@ -45,6 +45,10 @@ impl<'a> Stories<'a> {
         self.0.get(&name)
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Story<'a>> {
+        self.0.values()
+    }
+
     fn note_tried(&mut self, history: &'a History) {
         for change in history.changes.iter().filter(|change| change.may_be_there()) {
             let Asked::Edit { target, text } = &change.what else { continue };
@@ -102,6 +106,16 @@ impl Story<'_> {
     /// Number of the version that the entry at `seq` of the author's inbox made.
     pub fn version_at(&self, seq: u64) -> Option<usize> {
         self.versions.iter().position(|version| version.seq == seq)
+    }
+
+    /// Seq of an edit that says what the edit before it said.
+    pub fn repeats(&self) -> Option<u64> {
+        let mut pairs = self.versions.windows(2);
+        let same = pairs.find(|pair| match (&pair[0].state, &pair[1].state) {
+            (State::Edited(Some(before)), State::Edited(Some(after))) => before == after,
+            _ => false,
+        });
+        same.map(|pair| pair[1].seq)
     }
 
     /// Number of the version that says nothing any more.

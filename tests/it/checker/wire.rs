@@ -1,6 +1,6 @@
 //! What the server said, as the checker's plain values.
 
-use tidings_client::core::{BlockState, Event};
+use tidings_client::core::{BlockState, Event, MessageRef, ReactionState};
 use tidings_schema::wire::{self, entry::Body};
 
 use super::{Entry, Given, Kept, Message, Setting, Target, View, What};
@@ -25,7 +25,26 @@ impl Entry {
             Event::ReadMoved { seq, peer, upto } => (seq, What::Read { peer, upto: upto.get() }),
             Event::BlockMoved { seq, peer, now: BlockState::Blocked } => (seq, What::Blocked { peer }),
             Event::BlockMoved { seq, peer, now: BlockState::Unblocked } => (seq, What::Unblocked { peer }),
-            Event::Changed { seq, what, .. } => (seq, What::of_body(*what)),
+            Event::Recalled(it) => {
+                let (peer, target) = named(it.message);
+                (it.seq, What::Recalled { peer, target })
+            }
+            Event::Edited(it) => {
+                let (peer, target) = named(it.message);
+                (it.seq, What::Edited { peer, target, text: it.content.map(|content| text_of(Some(content))) })
+            }
+            Event::Reacted(it) => {
+                let (peer, target) = named(it.message);
+                let given = Given { from: it.from, reaction: it.reaction };
+                (it.seq, What::Reaction { peer, target, given, removed: it.now == ReactionState::TakenBack })
+            }
+            Event::Deleted(it) => {
+                let seqs = it.seqs.iter().map(|seq| seq.get()).collect();
+                (it.seq, What::Deleted { peer: it.peer, seqs, upto: it.upto.get(), whole: it.whole })
+            }
+            Event::ConversationSet { seq, peer, pinned, muted } => {
+                (seq, What::Set { peer, shown: Setting { pinned, muted } })
+            }
             Event::Advanced { seq } => (seq, What::Nothing),
             Event::Typing { .. } => return None,
             Event::Sent(_) | Event::Refused(_) | Event::ConversationsReset { .. } | Event::Connection(_) => {
@@ -85,6 +104,10 @@ impl View {
             deleted: view.deleted.iter().map(|range| (range.from, range.upto)).collect(),
         }
     }
+}
+
+fn named(message: MessageRef) -> (String, Target) {
+    (message.peer, Target { seq: message.seq.get(), author: message.author, id: message.message_id })
 }
 
 fn message_of(message: wire::Message) -> Message {

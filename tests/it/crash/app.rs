@@ -1,7 +1,7 @@
 //! An app on a device: sends at random through the client library, reads what comes, and is sometimes ended and opened
 //! again on the same durable queue.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use tidings_client::{
     Client, Config, Events, TokenSource,
@@ -58,7 +58,8 @@ pub struct App {
     unread: Vec<(Uid, Seq)>,
     known: Known,
     asking: JoinSet<Answer>,
-    /// Changes whose answer was lost, by their numbers in the book.
+    /// Changes that wait for their answer, by their numbers in the book; and those whose answer was lost.
+    under_way: BTreeSet<usize>,
     lost: Vec<usize>,
     /// Whether the server is there, as far as is known.
     live: bool,
@@ -83,6 +84,7 @@ impl App {
             unread: Vec::new(),
             known: Known::default(),
             asking: JoinSet::new(),
+            under_way: BTreeSet::new(),
             lost: Vec::new(),
             live: false,
             started: 0,
@@ -129,11 +131,17 @@ impl App {
             client.close().await;
         }
         drop(client);
+        // Whoever waits for an answer goes too, and asks again when the app is back.
+        self.asking.abort_all();
+        while let Some(ended) = self.asking.join_next().await {
+            match ended {
+                Ok(answer) => _ = self.answered(answer),
+                Err(why) => assert!(why.is_cancelled(), "{why}"),
+            }
+        }
+        self.lost.extend(std::mem::take(&mut self.under_way));
         while let Some(event) = events.next().await {
             self.take(event);
-        }
-        while let Some(answer) = self.asking.join_next().await {
-            self.answered(answer.unwrap());
         }
         self.live = false;
     }
@@ -188,6 +196,7 @@ impl App {
     }
 
     fn ask(&mut self, client: &Client, number: usize) {
+        self.under_way.insert(number);
         let op = deeds::op_of(&self.book.tries(number));
         self.asking.spawn(deeds::ask(client.clone(), number, op));
     }
@@ -212,6 +221,9 @@ impl App {
     }
 
     fn answered(&mut self, answer: Answer) -> Again {
+        if let Answer::Changed(number, _) = answer {
+            self.under_way.remove(&number);
+        }
         match answer {
             Answer::Changed(number, Some(fate)) => self.book.changed(number, fate),
             Answer::Changed(number, None) => self.lost.push(number),

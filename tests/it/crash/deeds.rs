@@ -75,7 +75,8 @@ impl Known {
             }
         };
         let (by, peer) = (uid.to_owned(), peer.to_string());
-        Some(Change { by, peer, what, tries: 0, fate: Fate::Open, answered: 0 })
+        // The client repeats it by itself after a lost answer: whatever comes in the end, it may be there.
+        Some(Change { by, peer, what, tries: 1, fate: Fate::Open, answered: 0 })
     }
 
     /// Somewhere to look.

@@ -68,7 +68,7 @@ pub struct Material {
     acks: usize,
     /// By kind: asked, and acked with an entry.
     changes: BTreeMap<&'static str, (usize, usize)>,
-    /// Changes that were asked for more than once.
+    /// Changes that an app asked for again, because it was closed before it had the answer.
     repeated: usize,
     /// Pushed, by sync, by history and by list.
     readings: [usize; 4],
@@ -84,7 +84,7 @@ impl Material {
             lives: lives.len(),
             pushed: steps().filter(|step| matches!(step, Step::Pushed { .. })).count(),
             acks: steps().filter(|step| matches!(step, Step::Acked { .. })).count(),
-            repeated: history.changes.iter().filter(|change| change.tries > 1).count(),
+            repeated: history.changes.iter().filter(|change| change.tries > 2).count(),
             ..Self::default()
         };
         for change in &history.changes {
@@ -134,7 +134,7 @@ impl fmt::Display for Material {
         }
         write!(
             f,
-            "{repeated} of these repeated; {entries} entries of {USERS} users checked, messages read before the end: {push} \
+            "{repeated} of these asked again; {entries} entries of {USERS} users checked, messages read before the end: {push} \
              pushed, {sync} by sync, {history} by history, {list} by list; {connections} connections of watchers over \
              {lives} lives with {pushed} pushes and {acks} acks"
         )

@@ -149,6 +149,11 @@ fn a_change_that_is_there_twice_or_changes_nothing_is_found() {
     }
     let again = with(reactions(), |history| user(history, "b").inbox.push(reaction(5, "a", "a", false)));
     assert_eq!(again, [Rule::Twice]);
+    let same_text = with(edits(), |history| {
+        history.changes[0].what = edit("two");
+        user(history, "b").inbox.truncate(3);
+    });
+    assert!(same_text.contains(&Rule::Twice), "{same_text:?}");
     let edited_again = with(edits(), |history| user(history, "b").inbox.insert(2, edited(3, "a", None)));
     assert!(edited_again.contains(&Rule::Twice), "{edited_again:?}");
 }
