@@ -79,6 +79,7 @@ impl Stored {
                 message.recalled = true;
                 message.content = Bytes::new();
                 message.push = None;
+                message.edited_time = 0;
                 message.reactions.clear();
                 strip = edited_by;
             }
@@ -231,7 +232,7 @@ mod tests {
         let (edited, _) = message("secret").changed(&edit(5, "other secret")).unwrap();
         let (recalled, strip) = edited.changed(&made(6, Change::Recall)).unwrap();
         let now = said(&recalled);
-        assert_eq!((now.content, now.push, now.recalled), (None, None, true));
+        assert_eq!((now.content, now.push, now.edited_time, now.recalled), (None, None, 0, true));
         assert_eq!((now.message_id, now.from), (said(&edited).message_id, "alice".to_owned()));
         assert_eq!(strip, Seq::new(5), "the edit must not say it either");
         assert!(!recalled.entry.windows(6).any(|bytes| bytes == b"secret"));

@@ -195,9 +195,10 @@ impl Mailbox {
         let news = deliver.entries.iter().filter(|entry| !live.has_taken(deliver.log_id, entry.seq));
         let taken = news.filter(|entry| entry.is_recall() || !live.was_blocked_at(entry.time));
         let referred = taken.filter_map(DeliverEntry::refers);
-        // A message of the same delivery will be in memory when it is referred to.
-        let here =
-            |place: Place| place.log_id == deliver.log_id && deliver.entries.iter().any(|entry| entry.seq == place.seq);
+        // A message of the same delivery will be in memory when it is referred to, unless it was taken before.
+        let comes =
+            |seq: Seq| deliver.entries.iter().any(|entry| entry.seq == seq) && !live.has_taken(deliver.log_id, seq);
+        let here = |place: Place| place.log_id == deliver.log_id && comes(place.seq);
         let targets = referred.filter(|of| !here(of.place)).filter_map(|of| self.target_of(of)).collect();
         self.need_targets(&message.from, targets)
     }

@@ -129,7 +129,8 @@ impl Redactions {
 
     /// Changes up to a row, in order.
     fn changes(&self, upto: Seq) -> impl Iterator<Item = (Seq, &Made)> {
-        let pending = self.pending.iter().map(|pending| (pending.target, &pending.made));
+        let seen = |pending: &&Redaction| pending.place.is_none() || !mutants::active(Mutant::AcceptedBeforeRedacted);
+        let pending = self.pending.iter().filter(seen).map(|pending| (pending.target, &pending.made));
         let recent = self.recent.iter().map(|(target, made)| (*target, made));
         recent.chain(pending.filter(move |(_, made)| made.seq <= upto))
     }
