@@ -176,6 +176,10 @@ impl Tokens for JwtTokens {
             return Err(TokenError::NotYet);
         }
         let issued = payload.iat.map(millis).unwrap_or_default();
+        // One from the future would outlive every sign-out; it may be in milliseconds by mistake.
+        if issued > now.plus(LEEWAY_MS) {
+            return Err(TokenError::NotYet);
+        }
         Ok(Claims { uid, device, issued, expires })
     }
 }

@@ -227,7 +227,9 @@ impl Running {
             thread.stop();
         }
         edge_ends.await.map_err(io::Error::other)??;
-        Ok(ended)
+        // A disk that failed while mailboxes wrote their last is no clean stop.
+        let failed = *store.health().borrow() == Health::Failed;
+        Ok(if failed { Ended::StoreFailed } else { ended })
     }
 }
 

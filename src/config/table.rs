@@ -109,7 +109,7 @@ settings! {
         shard_threads: usize = 0, between(1, 1_024, "threads").or_zero("half the cores");
             "threads that own users"
             "never those that carry connections: one hot user must not starve sockets"
-        drain_s: u64 = 10, between(1, 300, "s");
+        drain_s: u64 = 10, between(5, 300, "s");
             "how long clients and the store get when the server is asked to stop"
             "keep it below what your supervisor waits before it kills: Kubernetes 30 s, systemd 90 s"
     }

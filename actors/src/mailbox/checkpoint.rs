@@ -91,6 +91,11 @@ impl Checkpoint {
         self.record.not_before = at.get();
     }
 
+    /// Whether a checkpoint is on its way.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
     /// All projections cover rows up to here, durably or on their way.
     pub(super) fn upto(&self) -> Seq {
         self.upto
@@ -249,6 +254,7 @@ impl Mailbox {
         self.work.is_empty()
             && self.gate.is_open()
             && self.answers.is_empty()
+            && self.told_again.is_empty()
             && self.redactions.is_empty()
             && self.checkpoint.writing.is_none()
             && self.sweeping.is_none()

@@ -243,6 +243,10 @@ impl Mailbox {
 
     fn do_command(&mut self, command: Command, ctx: &mut Context<Self>) {
         let Command { from, op_id, op, .. } = command;
+        // What rides behind a hello that was refused (the token may be revoked) is nobody's.
+        if !matches!(op, Op::Attach(_) | Op::Detach | Op::Revoke(_)) && !self.devices.knows(from) {
+            return self.refuse(from, op_id, ErrorCode::Busy, "this connection was not let in", 1_000);
+        }
         match op {
             Op::Attach(attach) => self.attach(from, op_id, attach),
             Op::Detach => self.detach(from),
@@ -355,6 +359,10 @@ impl Handler<Work> for Mailbox {
 
     fn handle(&mut self, work: Work, ctx: &mut Self::Context) {
         if self.phase == Phase::Left {
+            if let Work::Command(Command { from, op: Op::Detach, .. }) = work {
+                self.parts.directory.borrow_mut().unregister(&self.uid, from);
+                return self.parts.link.forget(from);
+            }
             self.refuse_work(work, ErrorCode::Busy, "mailbox is leaving memory", 1_000);
             return self.flush();
         }

@@ -71,6 +71,14 @@ impl Mailbox {
     /// The next step, when it is time for it.
     pub(super) fn sweep_on(&mut self, ctx: &mut Context<Self>) {
         let Some(sweeping) = self.sweeping.as_ref().filter(|sweeping| sweeping.stage == Stage::Tick) else { return };
+        if self.parts.directory.borrow().is_retiring() {
+            // The next process goes on with it.
+            return self.end_sweep();
+        }
+        if self.checkpoint.is_writing() {
+            // What is swept must be in the store's projections, not on its way there.
+            return;
+        }
         match sweeping.machine.next(&self.checkpoint.kept, &self.checkpointed()) {
             Step::Remove { from, below } => {
                 self.remove_rows(from, below.min(Seq::new(from.get() + SWEEP_ROWS_MAX)), ctx);

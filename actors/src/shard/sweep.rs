@@ -16,7 +16,7 @@ use tidings_state::{
     steady_clock::SteadyClock,
 };
 use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Shard, ShardParts, guarded};
 use crate::port::{
@@ -81,7 +81,7 @@ impl Rounds {
     }
 
     async fn run(mut self) {
-        loop {
+        while !self.parts.directory.borrow().is_retiring() {
             let (now, uptime) = (self.parts.clock.now(), self.parts.clock.uptime());
             let believed = self.clock.believe(now, uptime);
             if let Some(now) = believed.filter(|_| self.round.is_some() || uptime >= self.due) {
@@ -101,6 +101,11 @@ impl Rounds {
         let page = guarded(self.parts.store.clone(), move |store| store.scan(Scan::Inboxes, after, INBOXES_PAGE)).await;
         let page = match page {
             Ok(page) => page,
+            Err(why @ StoreError::Corrupt(_)) => {
+                // The same page would fail for ever: the inboxes before it were looked at, and are again with the next round.
+                counter!("tidings_sweep_rounds_broken_total").increment(1);
+                return error!(%why, "inboxes cannot be listed, this round ends here");
+            }
             Err(why) => {
                 warn!(%why, "inboxes cannot be listed yet, trying again");
                 self.round = Some(round);
@@ -108,6 +113,9 @@ impl Rounds {
             }
         };
         for uid in &page.uids {
+            if self.parts.directory.borrow().is_retiring() {
+                return;
+            }
             self.look_at(uid, now, &mut round).await;
         }
         round.after = page.uids.last().cloned();

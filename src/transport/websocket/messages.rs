@@ -133,7 +133,9 @@ impl Messages {
         let (used, taken) = self.decode(&mut kept, take);
         kept.advance(used);
         if !kept.is_empty() && self.reading == Reading::Messages {
-            self.kept = kept;
+            // A large message leaves its room behind: what is kept of the next one keeps only its own bytes.
+            let roomy = used > 0 && kept.capacity() > 2 * kept.len();
+            self.kept = if roomy { BytesMut::from(&kept[..]) } else { kept };
         }
         taken
     }
