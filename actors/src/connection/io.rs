@@ -43,7 +43,9 @@ impl Connection {
     /// Ready when the client has closed.
     fn poll_read(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         for _ in 0..TURN_FRAMES_MAX {
-            if !self.unanswered.has_room() && !self.is_closing() {
+            // Whoever is not let in yet has nothing to say: what rides behind a `hello` that is refused is not looked at.
+            let waits = matches!(self.stage, Stage::Welcome { .. });
+            if waits || (!self.unanswered.has_room() && !self.is_closing()) {
                 // The next answer polls this context again.
                 return Poll::Pending;
             }

@@ -82,11 +82,6 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    /// Whether this connection was let in, or will be once its device is durable.
-    pub(super) fn knows(&self, from: ConnectionRef) -> bool {
-        self.online.contains_key(&from) || self.greetings.iter().any(|greeting| greeting.from == from)
-    }
-
     /// Whether a send may be taken: it follows the last one taken from this connection to this target.
     pub(super) fn follows(&self, from: ConnectionRef, send: &SendOp) -> bool {
         let last = self.online.get(&from).and_then(|online| online.chains.get(&send.draft.to));

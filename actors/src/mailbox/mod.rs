@@ -243,10 +243,6 @@ impl Mailbox {
 
     fn do_command(&mut self, command: Command, ctx: &mut Context<Self>) {
         let Command { from, op_id, op, .. } = command;
-        // What rides behind a hello that was refused (the token may be revoked) is nobody's.
-        if !matches!(op, Op::Attach(_) | Op::Detach | Op::Revoke(_)) && !self.devices.knows(from) {
-            return self.refuse(from, op_id, ErrorCode::Busy, "this connection was not let in", 1_000);
-        }
         match op {
             Op::Attach(attach) => self.attach(from, op_id, attach),
             Op::Detach => self.detach(from),

@@ -9,7 +9,7 @@ use tidings_schema::{
 
 use crate::{
     chat_cli::{last_line, tidings},
-    operations::talk::{FORMS, Form, Talk, error, hello, is, ok},
+    operations::talk::{FORMS, Form, Talk, error, hello, is, ok, send},
     server::Server,
 };
 
@@ -131,4 +131,23 @@ async fn only_an_operator_signs_users_out() {
     }
     alice.settle().await;
     assert_eq!(server.metric("tidings_revocations_total").await, 0.0);
+}
+
+#[tokio::test]
+async fn nothing_that_rides_behind_a_refused_hello_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]).await;
+    for form in FORMS {
+        let uid = format!("alice-{form:?}");
+        let old = server.token(&uid).await;
+        revoke(&server, &[&uid]).await;
+        let mut thief = Talk::silent(&server, form).await;
+        let asked = thief.put(hello(&old, "thief", None)).await;
+        thief.put(send("bob", "from a stolen token")).await;
+        thief.put(Op::Block(wire::Block { uid: "carol".into() })).await;
+        is(&error(thief.answer(asked).await), ErrorCode::TokenRevoked);
+        assert_eq!(thief.closed().await, 4004);
+        let (mut bob, _) = Talk::hello(&server, form, "bob", "d").await;
+        assert_eq!(bob.sync(0, 10).await.head, 0, "nothing reached bob");
+    }
 }

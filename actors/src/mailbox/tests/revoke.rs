@@ -137,21 +137,3 @@ async fn a_device_that_had_to_make_room_stays_signed_out() {
     quiet(&mut bench).await;
     assert_eq!(bench.sign_in(1, before).await, turned_away());
 }
-
-#[actix::test]
-async fn what_rides_behind_a_refused_hello_is_not_done() {
-    let mut bench = Bench::new(Arc::new(MemoryStore::new()));
-    bench.online("bob", 5).await;
-    let before = bench.wall();
-    assert_eq!(bench.sign_in(1, before).await, welcomed());
-    tokio::time::advance(Duration::from_secs(1)).await;
-    bench.revoke(None).await;
-    let resume = Some(ResumePoint { inbox: Seq::ZERO, log_id: None });
-    let attach = Attach { device: device(2), platform: String::new(), issued: before, resume };
-    bench.ask("alice", 2, 1, Op::Attach(attach));
-    bench.send("alice", 2, 11, "bob");
-    assert_eq!(bench.told(2).await, turned_away());
-    assert_eq!(bench.told(2).await, Told::Refused { op_id: 11, code: ErrorCode::Busy.number() });
-    bench.ask("bob", 5, 20, Op::Sync(Seq::ZERO, 10));
-    assert_eq!(bench.told(5).await, Told::Page { seqs: Vec::new(), head: 0 });
-}
