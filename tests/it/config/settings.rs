@@ -22,7 +22,7 @@ async fn nonsense_is_refused_at_once_with_every_place_and_nothing_is_touched() {
     assert_eq!(said[1], place("2: listen.adress is no setting; did you mean listen.address?"));
     assert!(said[2].starts_with(&place("5: limits.frame_bytes_max = 65_536: ")), "{err}");
     assert!(said[3].starts_with("  TIDINGS_LISTEN_ADMIN: listen.admin = \"0.0.0.0:7401\": "), "{err}");
-    assert_eq!(said[4], "  --set node.drain_s: node.drain_s = \"soon\": allowed is 1 to 300 s");
+    assert_eq!(said[4], "  --set node.drain_s: node.drain_s = \"soon\": allowed is 5 to 300 s");
     assert!(said[5].contains("no key for tokens"), "{err}");
     assert!(!data.exists(), "a server that may not start touches no data");
 }
