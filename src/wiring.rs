@@ -182,6 +182,7 @@ pub fn start(
     let _set = start_page.set(page(edge.addr, admin_addr));
     actix_rt::spawn(telemetry::keep_up(metrics));
     actix_rt::spawn(allocator::keep_giving_back());
+    actix_rt::spawn(allocator::keep_following_load());
     let addr = edge.addr;
     let patience = Duration::from_secs(config.node.drain_s);
     Ok(Running { addr, admin_addr, edge, admin, store, readiness, link, shards, standing, shard_threads, patience })
