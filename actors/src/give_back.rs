@@ -18,9 +18,9 @@ mod tests {
     fn a_table_keeps_room_for_twice_what_is_in_it() {
         let mut table: HashMap<u32, u32> = (0..1_000).map(|n| (n, n)).collect();
         let grown = table.capacity();
-        table.retain(|n, _| *n < 200);
+        table.retain(|n, _| *n < 300);
         give_back(&mut table);
-        assert_eq!(table.capacity(), grown);
+        assert!(table.capacity() > 1_000, "it may grow again");
         table.retain(|n, _| *n < 100);
         give_back(&mut table);
         assert!((200..grown).contains(&table.capacity()));

@@ -26,7 +26,7 @@ pub enum Mutant {
     CursorBeforePush,
     /// The `ok` of a recall or an edit leaves when its row is committed, and pages are not looked through.
     OkBeforeRedacted,
-    /// A peer's recall or edit is accepted when its row is committed.
+    /// A peer's recall or edit is accepted when its row is committed, and pages are not looked through for it.
     AcceptedBeforeRedacted,
     /// The history keeps what a changed message said before.
     HistoryForgetsRedaction,
@@ -47,11 +47,13 @@ pub enum Fault {
     SlowStore,
     /// Appends to inboxes of users whose id begins with [`HELD_PREFIX`] never happen.
     HeldInboxes,
+    /// Messages of the same users are never written anew.
+    HeldRedactions,
 }
 
 /// How much longer an append takes under [`Fault::SlowStore`].
 pub const SLOW_APPEND_MS: u64 = 150;
-/// Whose appends [`Fault::HeldInboxes`] holds.
+/// Whose writes [`Fault::HeldInboxes`] and [`Fault::HeldRedactions`] hold.
 pub const HELD_PREFIX: &str = "held-";
 
 #[cfg(feature = "mutants")]
@@ -101,6 +103,7 @@ mod chosen {
             }
             Fault::SlowStore => is_chosen("slow_store"),
             Fault::HeldInboxes => is_chosen("held_inboxes"),
+            Fault::HeldRedactions => is_chosen("held_redactions"),
         }
     }
 }
@@ -150,5 +153,13 @@ pub async fn before_append(uid: &Uid) {
     }
     if chosen::happens(Fault::SlowStore) {
         tokio::time::sleep(std::time::Duration::from_millis(SLOW_APPEND_MS)).await;
+    }
+}
+
+/// What a store with faults does before it writes a message anew.
+#[inline]
+pub async fn before_redaction(uid: &Uid) {
+    if chosen::happens(Fault::HeldRedactions) && uid.as_str().starts_with(HELD_PREFIX) {
+        std::future::pending::<()>().await;
     }
 }

@@ -79,6 +79,7 @@ impl Stored {
                 message.recalled = true;
                 message.content = Bytes::new();
                 message.push = None;
+                message.edited_time = 0;
                 message.reactions.clear();
                 strip = edited_by;
             }
@@ -103,13 +104,19 @@ impl Stored {
         Some((Self { entry: entry.encode_to_vec().into(), edited_by }, strip))
     }
 
+    fn is_recalled(&self) -> bool {
+        let entry = RawEntry::decode(self.entry.clone()).ok();
+        entry.and_then(|entry| entry.message).is_some_and(|message| message.recalled)
+    }
+
     /// The row that a change may leave behind: that of the newest edit, when the message is recalled.
     #[must_use]
     pub fn stale_edit(&self, made: &Made) -> Seq {
         match made.change {
             // Also when the recall is in the message already: a crash may have come before the edit was stripped.
             Change::Recall => self.edited_by,
-            Change::Edit { .. } if made.seq < self.edited_by => made.seq,
+            // A message that was recalled takes no edit, and the edit shows nothing either.
+            Change::Edit { .. } if made.seq < self.edited_by || self.is_recalled() => made.seq,
             Change::Edit { .. } | Change::React { .. } => Seq::ZERO,
         }
     }
@@ -225,7 +232,7 @@ mod tests {
         let (edited, _) = message("secret").changed(&edit(5, "other secret")).unwrap();
         let (recalled, strip) = edited.changed(&made(6, Change::Recall)).unwrap();
         let now = said(&recalled);
-        assert_eq!((now.content, now.push, now.recalled), (None, None, true));
+        assert_eq!((now.content, now.push, now.edited_time, now.recalled), (None, None, 0, true));
         assert_eq!((now.message_id, now.from), (said(&edited).message_id, "alice".to_owned()));
         assert_eq!(strip, Seq::new(5), "the edit must not say it either");
         assert!(!recalled.entry.windows(6).any(|bytes| bytes == b"secret"));

@@ -213,7 +213,8 @@ impl User {
             Event::Connection(state) => self.connection(state),
             Event::ConversationsReset { .. } => self.shared.wrong(format!("{}: inbox was reset", self.name)),
             Event::ReadMoved { .. } | Event::BlockMoved { .. } | Event::Advanced { .. } => {}
-            Event::Changed { .. } | Event::Typing { .. } => {}
+            Event::Recalled(_) | Event::Edited(_) | Event::Reacted(_) | Event::Deleted(_) => {}
+            Event::ConversationSet { .. } | Event::Typing { .. } => {}
         }
         if self.shared.phase.get() == Phase::Idle {
             self.shared.progress.notify_one();

@@ -3,20 +3,17 @@
 pub mod chat;
 mod config;
 mod doctor;
-mod editor;
 pub mod identity;
 mod revoke;
-mod screen;
 pub mod send;
 pub mod serve;
 mod settings;
 mod token;
-mod view;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tidings_schema::id::{DeviceId, Uid};
 
 use crate::{
@@ -117,9 +114,23 @@ pub struct ChatArgs {
     /// Whom to talk to first [default: the newest conversation].
     #[arg(long, value_name = "USER")]
     pub to: Option<Uid>,
+    /// Colours: auto leaves them out when the output is no terminal or NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
     /// Which server.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// For a person at a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Also into a pipe.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// `tidings send`: one message, durable when the command succeeds.

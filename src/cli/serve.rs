@@ -37,12 +37,12 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let mode = if dev { Mode::Dev } else { Mode::Keyed };
     let (files, connections) = (open_files::raise(), config.census_limits().connections_max);
-    if files < connections as u64 {
-        warn!(files, connections, "fewer open files are allowed than connections (ulimit -Hn)");
-    }
     let ended = actix_rt::System::new().block_on(async move {
         let dir = config.store.dir.clone();
         let running = wiring::start(&config, mode, |addr, admin| screen(addr, admin, &dir, mode))?;
+        if files < connections as u64 {
+            warn!(files, connections, "fewer open files are allowed than connections (ulimit -Hn)");
+        }
         let stop = stop_signals().context("signals cannot be listened to")?;
         let (started, screen) = (running.started(), screen(running.addr, running.admin_addr, &dir, mode));
         actix_rt::spawn(async move {

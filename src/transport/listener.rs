@@ -101,6 +101,11 @@ impl Farewell {
             // A hub that is gone has no connections; one whose queue is full leaves them to the server's stop.
             let _ = offer(&hub, Drain { reconnect_after_ms, answers_ms });
         }
+        self.gone().await;
+    }
+
+    /// Returns when nobody is connected.
+    pub async fn gone(&self) {
         self.census.empty().await;
     }
 

@@ -295,7 +295,7 @@ async fn one_listener_serves_http_and_connections_until_it_says_good_bye() {
     assert_eq!((frame.re, error.code), (7, ErrorCode::BadToken.number()));
     assert_eq!(in_time("the close", client.next()).await, Seen::Closed(CloseReason::Unauthorized.code()));
     drop(client);
-    in_time("the first to go", farewell.drain(0, 0)).await;
+    in_time("the first to go", farewell.gone()).await;
 
     let mut clients = Vec::new();
     for _ in 0..2 {

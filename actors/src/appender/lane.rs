@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::try_join_all};
 use metrics::{counter, gauge};
 use tidings_schema::id::{Seq, Uid};
 use tracing::{error, warn};
@@ -89,7 +89,7 @@ impl RowLane {
 pub(super) struct PutLane {
     progress: Rc<Progress>,
     waiting: BTreeMap<Key, Option<Bytes>>,
-    /// Rows to be written anew before the records.
+    /// Rows to be written anew after the records.
     redactions: Vec<Row>,
     taken: PutNumber,
     writing: bool,
@@ -149,10 +149,14 @@ impl Write {
                 let (store, timeline, stamp) = (Arc::clone(store), timeline.clone(), *stamp);
                 let (redactions, changes) = (redactions.clone(), changes.clone());
                 Box::pin(async move {
-                    for row in redactions {
-                        store.redact(timeline.clone(), row, stamp).await?;
+                    // The log last: whether a message is as it should be is read there, so what a crash leaves undone in
+                    // the history is seen and done again.
+                    if !changes.is_empty() {
+                        store.put(changes, stamp).await?;
                     }
-                    store.put(changes, stamp).await
+                    // Handed over together, they share a sync.
+                    let rows = redactions.into_iter().map(|row| store.redact(timeline.clone(), row, stamp));
+                    try_join_all(rows.collect::<Vec<_>>()).await.map(|_| ())
                 })
             }
         }
@@ -161,6 +165,10 @@ impl Write {
     /// New rows are refused while rows wait in vain; records only wait.
     fn stalls(&self) -> bool {
         matches!(self, Self::Rows(_))
+    }
+
+    fn redacts(&self) -> bool {
+        matches!(self, Self::Records { redactions, .. } if !redactions.is_empty())
     }
 }
 
@@ -230,6 +238,9 @@ async fn until_durable(appender: &Appender, uid: &Uid, progress: &Progress, writ
     loop {
         if write.stalls() {
             mutants::before_append(uid).await;
+        }
+        if write.redacts() {
+            mutants::before_redaction(uid).await;
         }
         // A store that panics costs this attempt, not the task that owns the rows.
         let attempt = AssertUnwindSafe(async { write.start(&appender.store).await }).catch_unwind().await;

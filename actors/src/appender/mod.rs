@@ -96,7 +96,8 @@ impl Appender {
         self.put_with(owner, Vec::new(), changes)
     }
 
-    /// Writes committed rows of a timeline anew, in this order, and then records of its owner; a put like any other.
+    /// Writes records of an owner and then committed rows of the timeline anew, in this order; a put like any other. A record
+    /// that says that these rows are done belongs into a later put.
     pub fn redact(&self, timeline: &TimelineId, rows: Vec<Row>, changes: Vec<Change>) -> PutNumber {
         let TimelineId::Inbox(owner) = timeline;
         self.put_with(owner, rows, changes)

@@ -189,3 +189,30 @@ async fn records_keep_their_order_and_the_newest_value_wins() {
         })
         .await;
 }
+
+/// Whether a message was written anew is read in the log, so the log is the last to say so.
+#[tokio::test(start_paused = true)]
+async fn a_row_is_written_anew_after_the_records_that_go_with_it() {
+    let memory = MemoryStore::new();
+    let held = Arc::new(HeldSync::new(Arc::new(memory.clone())));
+    let appender = appender(held.clone());
+    let store: Arc<dyn Store> = Arc::new(memory);
+    LocalSet::new()
+        .run_until(async {
+            let (owner, progress) = (uid("a"), appender.progress(&uid("a")));
+            assert_eq!(appender.append(&inbox("a"), rows(1..=1), Vec::new()), Append::Taken);
+            until(&progress, |progress| progress.committed() == Seq::new(1)).await;
+            held.hold();
+            let anew = vec![Row { seq: Seq::new(1), value: "anew".into() }];
+            let put = appender.redact(&inbox("a"), anew.clone(), vec![change(&owner, "x")]);
+            held.held(1).await;
+            held.release_next();
+            held.held(1).await;
+            assert_eq!(store.get(vec![Key::Checkpoint(owner)]).await.unwrap(), vec![Some("x".into())]);
+            assert_eq!((read_all(&store, "a").await, progress.flushed()), (rows(1..=1), PutNumber::default()));
+            held.release_next();
+            until(&progress, |progress| progress.flushed() == put).await;
+            assert_eq!(read_all(&store, "a").await, anew);
+        })
+        .await;
+}

@@ -165,7 +165,7 @@ pub struct Connection {
     order: Order,
     pages: Pages,
     deliveries: Deliveries,
-    typing: typing::LastTyping,
+    typing: Option<Box<typing::Typing>>,
 }
 
 impl Connection {

@@ -6,6 +6,7 @@ use tidings_schema::{
     id::{Millis, Uid},
     wire,
 };
+use tidings_state::limiter::Limiter;
 
 use super::{Connection, request::uid};
 use crate::port::link::{OpId, PeerMessage, Say};
@@ -13,8 +14,15 @@ use crate::port::link::{OpId, PeerMessage, Say};
 /// Shortest time between two that reach the same user, in milliseconds; those between are dropped.
 pub const TYPING_INTERVAL_MS: u64 = 1_000;
 
-/// Whom this connection last told that it is writing, and when.
-pub(super) type LastTyping = Option<(Uid, Millis)>;
+/// Those of one connection to anybody, per second and at once.
+const TYPINGS_PER_S: u32 = 2;
+const TYPINGS_BURST: u32 = 4;
+
+/// Whom a connection told that it is writing.
+pub(super) struct Typing {
+    last: Option<(Uid, Millis)>,
+    limiter: Limiter,
+}
 
 impl Connection {
     pub(super) fn typing(&mut self, op_id: OpId, typing: wire::Typing) {
@@ -26,12 +34,14 @@ impl Connection {
             None => return self.error(op_id, ErrorCode::BadField, "to is missing"),
         };
         let now = self.parts.clock.uptime();
-        let again = |(last, at): &(Uid, Millis)| *last == to && now.since(*at) < TYPING_INTERVAL_MS;
         let Some(from) = self.identity.as_ref().map(|identity| identity.uid.clone()) else { return };
-        if to == from || to.is_system() || self.typing.as_ref().is_some_and(again) {
+        let limiter = || Limiter::new(TYPINGS_PER_S, TYPINGS_BURST, now);
+        let typing = self.typing.get_or_insert_with(|| Box::new(Typing { last: None, limiter: limiter() }));
+        let again = typing.last.as_ref().is_some_and(|(last, at)| *last == to && now.since(*at) < TYPING_INTERVAL_MS);
+        if to == from || to.is_system() || again || typing.limiter.allows(now).is_err() {
             return;
         }
-        self.typing = Some((to.clone(), now));
+        typing.last = Some((to.clone(), now));
         let shard = to.shard(self.parts.shards);
         if !self.parts.link.peer(shard, PeerMessage { from, to, say: Say::Typing }).is_taken() {
             metrics::counter!("tidings_events_dropped_total").increment(1);

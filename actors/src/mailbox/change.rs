@@ -1,6 +1,7 @@
 //! `recall`, `edit` and `react`: rows of the chain to the peer like messages, each about an earlier message of the
 //! conversation. Here: who may change what, on either side. What becomes of the message: [`super::redact`].
 
+use bytes::Bytes;
 use tidings_schema::{
     change::{Change, REACTIONS_MAX, reactions_of},
     error_code::ErrorCode,
@@ -135,6 +136,10 @@ impl Mailbox {
         if self.changes_are_full() {
             return Taken::No;
         }
+        // Of a message that never showed here only that it was edited is said: the text has no recall that would reach it.
+        let nothing = Change::Edit { content: Bytes::new() };
+        let unknown = target == Seq::ZERO && matches!(change, Change::Edit { .. });
+        let change = if unknown { &nothing } else { change };
         match self.append(from, &NewRow::ChangeIn(Incoming { entry, place, target }, of, change)) {
             Err(_) => Taken::No,
             Ok(seq) => {

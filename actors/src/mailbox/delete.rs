@@ -19,35 +19,45 @@ pub const DELETE_SEQS_MAX: usize = 100;
 
 impl Mailbox {
     pub(super) fn delete(&mut self, from: ConnectionRef, op_id: OpId, op: &DeleteOp) {
+        if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
+            return self.refuse(from, op_id, ErrorCode::RateLimited, "too many operations per second", retry_after_ms);
+        }
         let Some(settled) = self.peers.get(&op.peer).map(|peer| peer.settled.clone()).filter(|settled| settled.h > 0)
         else {
             let text = "there is no conversation with this user";
             return self.refuse(from, op_id, ErrorCode::NoSuchConversation, text, 0);
         };
         match &op.what {
-            Deletion::Seqs(seqs) => self.delete_seqs(from, op_id, &op.peer, seqs, &settled),
+            Deletion::Seqs(seqs) => self.delete_seqs(from, op_id, &op.peer, seqs),
             Deletion::Upto(upto) => {
                 let upto = (*upto).min(settled.last_seq);
-                if upto <= settled.deleted.upto() {
+                if upto <= self.peers.get(&op.peer).map_or(Seq::ZERO, |peer| peer.live.deleted.upto()) {
                     return self.answer_unchanged(from, op_id, &op.peer);
                 }
                 self.delete_upto(from, op_id, &op.peer, upto, false, &settled);
             }
-            Deletion::Whole if settled.hidden_upto == settled.last_seq => {
+            Deletion::Whole if self.is_hidden(&op.peer, settled.last_seq) => {
                 self.answer_unchanged(from, op_id, &op.peer);
             }
             Deletion::Whole => self.delete_upto(from, op_id, &op.peer, settled.last_seq, true, &settled),
         }
     }
 
-    fn delete_seqs(&mut self, from: ConnectionRef, op_id: OpId, peer: &Uid, seqs: &[Seq], settled: &Conversation) {
+    /// Whether the conversation is deleted already, with nothing new since.
+    fn is_hidden(&self, peer: &Uid, last: Seq) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.live.hidden_upto == last)
+    }
+
+    fn delete_seqs(&mut self, from: ConnectionRef, op_id: OpId, peer: &Uid, seqs: &[Seq]) {
         let committed = self.timeline.committed();
         let known = |seq: &Seq| *seq <= committed && self.target(peer, Target::Own(*seq)).flatten().is_some();
         if !seqs.iter().all(known) {
             let text = "a seq is no message of this conversation";
             return self.refuse(from, op_id, ErrorCode::NoSuchSeq, text, 0);
         }
-        let deleted = self.peers.get(peer).map(|peer| peer.live.deleted.clone()).unwrap_or_default();
+        // What is decided but not committed yet counts: the row comes behind it.
+        let live = self.peers.entry(peer).live.clone();
+        let deleted = &live.deleted;
         let mut seqs: Vec<Seq> = seqs.iter().copied().filter(|seq| !deleted.contains(*seq)).collect();
         seqs.sort_unstable();
         seqs.dedup();
@@ -58,7 +68,7 @@ impl Mailbox {
             let text = "too many single deletions, delete up to a message";
             return self.refuse(from, op_id, ErrorCode::TooManyDeletions, text, 0);
         }
-        let left = seqs.contains(&settled.shown_seq()).then(|| self.gate.left().unwrap_or_default());
+        let left = seqs.contains(&live.shown_seq()).then(|| self.gate.left().unwrap_or_default());
         let body = RowBody::Deleted { seqs, upto: Seq::ZERO, whole: false, read_n: 0, place: None, left };
         self.append_deleted(from, op_id, peer, body);
     }
@@ -82,7 +92,7 @@ impl Mailbox {
             }
         };
         let MarkerRow { n: read_n, place } = marker;
-        let left = (upto >= settled.shown_seq()).then(Bytes::new);
+        let left = (upto >= self.peers.entry(peer).live.shown_seq()).then(Bytes::new);
         let body = RowBody::Deleted { seqs: Vec::new(), upto, whole, read_n, place, left };
         self.append_deleted(from, op_id, peer, body);
     }
@@ -121,7 +131,13 @@ impl Mailbox {
         pinned: Option<bool>,
         muted: Option<bool>,
     ) {
-        let live = &self.peers.entry(peer).live;
+        if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
+            return self.refuse(from, op_id, ErrorCode::RateLimited, "too many operations per second", retry_after_ms);
+        }
+        let Some(live) = self.peers.get(peer).map(|peer| &peer.live).filter(|live| live.h > 0) else {
+            let text = "there is no conversation with this user";
+            return self.refuse(from, op_id, ErrorCode::NoSuchConversation, text, 0);
+        };
         let now = (live.pinned, live.muted);
         let (pinned, muted) = (pinned.unwrap_or(now.0), muted.unwrap_or(now.1));
         if (pinned, muted) == now {
@@ -134,11 +150,11 @@ impl Mailbox {
 
     /// The deletions that a conversation will have after an op, and whether the message shown as its newest is among them.
     pub(super) fn deletions_after(&self, op: &DeleteOp) -> Option<(Deletions, Seq)> {
-        let settled = &self.peers.get(&op.peer)?.settled;
+        let live = &self.peers.get(&op.peer)?.live;
         let Deletion::Seqs(seqs) = &op.what else { return None };
-        let mut deletions = settled.deleted.clone();
+        let mut deletions = live.deleted.clone();
         seqs.iter().for_each(|seq| deletions.add(*seq));
-        let shown = settled.shown_seq();
-        (shown > Seq::ZERO && deletions.contains(shown)).then_some((deletions, shown))
+        let shown = live.shown_seq();
+        (shown > Seq::ZERO && seqs.contains(&shown)).then_some((deletions, shown))
     }
 }

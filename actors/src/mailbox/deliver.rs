@@ -138,17 +138,22 @@ impl Mailbox {
         }
     }
 
+    /// A place of the peer as it may be accepted: before the first change whose message is not written anew.
+    pub(super) fn finished(&self, from: &Uid, place: Place) -> Place {
+        match self.redactions.held(from, place.log_id) {
+            Some(held) if !mutants::active(Mutant::AcceptedBeforeRedacted) => {
+                Place { seq: place.seq.min(held.prev()), ..place }
+            }
+            Some(_) | None => place,
+        }
+    }
+
     /// Says what is durable of this peer's rows and of its read marker.
     pub(super) fn accept(&mut self, from: &Uid) {
         let log_id = self.log_id();
         let Some(peer) = self.peers.get(from) else { return };
         let known = if mutants::active(Mutant::AcceptedBeforeDurable) { &peer.live } else { &peer.settled };
-        let Some(mut place) = known.peer else { return };
-        if !mutants::active(Mutant::AcceptedBeforeRedacted)
-            && let Some(held) = self.redactions.held(from, place.log_id)
-        {
-            place.seq = place.seq.min(held.prev());
-        }
+        let Some(place) = known.peer.map(|place| self.finished(from, place)) else { return };
         let read = log_id.map(|log_id| Place { log_id, seq: peer.settled.got_read_upto });
         let accepted = Accepted { log_id: place.log_id, upto: place.seq, read };
         self.say(from, Say::Accepted(accepted));

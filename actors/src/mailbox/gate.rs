@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::Context;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_schema::{
@@ -190,8 +190,16 @@ impl Mailbox {
 
     fn need_referred(&self, message: &PeerMessage) -> Option<Need> {
         let Say::Deliver(deliver) = &message.say else { return None };
-        let referred = deliver.entries.iter().filter_map(DeliverEntry::refers);
-        let targets = referred.filter_map(|reference| self.target_of(reference)).collect();
+        let live = &self.peers.get(&message.from)?.live;
+        // Only what will be taken is looked for: a repetition, or a stranger who is blocked, costs nothing.
+        let news = deliver.entries.iter().filter(|entry| !live.has_taken(deliver.log_id, entry.seq));
+        let taken = news.filter(|entry| entry.is_recall() || !live.was_blocked_at(entry.time));
+        let referred = taken.filter_map(DeliverEntry::refers);
+        // A message of the same delivery will be in memory when it is referred to, unless it was taken before.
+        let comes =
+            |seq: Seq| deliver.entries.iter().any(|entry| entry.seq == seq) && !live.has_taken(deliver.log_id, seq);
+        let here = |place: Place| place.log_id == deliver.log_id && comes(place.seq);
+        let targets = referred.filter(|of| !here(of.place)).filter_map(|of| self.target_of(of)).collect();
         self.need_targets(&message.from, targets)
     }
 
@@ -231,13 +239,7 @@ impl Mailbox {
             Need::Noted => return,
             Need::Targets(peer, targets) => {
                 let search = self.search(peer);
-                Box::pin(async move {
-                    let mut found = Vec::with_capacity(targets.len());
-                    for target in targets {
-                        found.push((target, search.find(target).await?));
-                    }
-                    Ok(Fetched::Targets(found))
-                })
+                Box::pin(async move { Ok(Fetched::Targets(search.find_all(targets).await?)) })
             }
             Need::Left(peer, deletions, shown) => {
                 let left = self.left_in_memory(&peer, &deletions, shown);
@@ -310,7 +312,7 @@ impl Mailbox {
             }
         };
         self.gate.fetching = true;
-        ctx.spawn(fetched.into_actor(self).map(|fetched, mailbox, ctx| {
+        self.read_then(ctx, fetched, |fetched, mailbox, ctx| {
             mailbox.gate.fetching = false;
             match fetched {
                 Ok(fetched) => mailbox.take_fetched(fetched),
@@ -320,10 +322,11 @@ impl Mailbox {
                     if let Some(work) = mailbox.work.pop_front() {
                         mailbox.refuse_work(work, ErrorCode::Unavailable, "the store cannot be read now", 1_000);
                     }
+                    mailbox.gate.done();
                 }
             }
             mailbox.run(ctx);
-        }));
+        });
     }
 
     fn take_fetched(&mut self, fetched: Fetched) {
@@ -338,7 +341,7 @@ impl Mailbox {
             Fetched::Device(device, not_before) => self.gate.device = Some((device, not_before)),
             // Beside those of an earlier round: what was in memory then may have left it.
             Fetched::Targets(found) => self.gate.targets.extend(found),
-            Fetched::Left(entry) => self.gate.left = Some(self.shown(entry)),
+            Fetched::Left(entry) => self.gate.left = Some(self.redactions.with_all_changes(entry)),
         }
     }
 

@@ -74,6 +74,8 @@ pub const MAILBOX_QUEUE_MAX: usize = 256;
 /// Work that may wait behind a load or a gate; more is refused (5003), between mailboxes repeated.
 pub const WORK_WAITING_MAX: usize = 256;
 
+/// What is kept nowhere is dropped when more than this waits.
+const EPHEMERAL_WAITING_MAX: usize = 16;
 /// Milliseconds of an hour.
 const HOUR_MS: u64 = 3_600_000;
 
@@ -89,6 +91,11 @@ pub enum Work {
 }
 
 impl Work {
+    /// Whether it is worth nothing a moment later.
+    fn is_ephemeral(&self) -> bool {
+        matches!(self, Self::Peer(message) if message.is_ephemeral())
+    }
+
     /// Whether a connection has told this once and will not tell it again. It passes the bounds of queues: a connection
     /// has at most one of each kind on its way, but for acks, of which it keeps only the newest while one is refused.
     pub(crate) fn is_owed(&self) -> bool {
@@ -223,7 +230,7 @@ impl Mailbox {
     }
 
     fn do_work(&mut self, work: Work, ctx: &mut Context<Self>) {
-        if !matches!(work, Work::Sweep(_)) {
+        if !work.is_ephemeral() && !matches!(work, Work::Sweep(_)) {
             self.checkpoint.touch(self.parts.clock.uptime());
         }
         match work {
@@ -350,6 +357,9 @@ impl Handler<Work> for Mailbox {
         if self.phase == Phase::Left {
             self.refuse_work(work, ErrorCode::Busy, "mailbox is leaving memory", 1_000);
             return self.flush();
+        }
+        if work.is_ephemeral() && self.work.len() >= EPHEMERAL_WAITING_MAX {
+            return;
         }
         if self.work.len() >= WORK_WAITING_MAX && !work.is_owed() {
             self.refuse_work(work, ErrorCode::Busy, "mailbox is busy", 1_000);

@@ -28,6 +28,9 @@ use crate::{
 /// Bytes of a conversation in a page, beside its newest message.
 const CONVERSATION_BYTES: usize = 160;
 
+/// Bytes of one deleted range in a page.
+const DELETED_RANGE_BYTES: usize = 32;
+
 impl Mailbox {
     pub(super) fn sync(&mut self, from: ConnectionRef, op_id: OpId, after: Seq, limit: usize, ctx: &mut Context<Self>) {
         let committed = self.timeline.committed();
@@ -159,7 +162,7 @@ impl Mailbox {
         let limit = page_limit(limit);
         let (mut bytes, mut more, mut conversations) = (0, false, Vec::new());
         for (uid, settled) in older {
-            bytes += settled.last.len() + CONVERSATION_BYTES;
+            bytes += settled.last.len() + CONVERSATION_BYTES + settled.deleted.ranges().len() * DELETED_RANGE_BYTES;
             let full = conversations.len() >= limit.rows || bytes > limit.bytes;
             // Users that were only blocked have no seq that a page could go on after: they come all at once.
             more = !conversations.is_empty() && full && settled.last_seq > Seq::ZERO;
@@ -208,6 +211,7 @@ impl Older {
             let bucket = self.settled.bucket_before(self.before);
             let (owner, peer, before) = (self.owner.clone(), self.peer.clone(), self.before);
             let rows = store.read_history(HistoryRange { owner, peer, bucket, before }, limit).await?;
+            let more = rows.more;
             let rows = read_rows_of_history(rows)?;
             let Some(last) = rows.last().map(|row| row.seq) else {
                 // A bucket that has nothing below `before`: the next older one.
@@ -215,9 +219,12 @@ impl Older {
                 self.before = starts.copied().unwrap_or_default().min(self.before.prev());
                 continue;
             };
-            self.before = last;
+            self.before = self.settled.deleted.skip(last);
             let shown = rows.into_iter().filter(|row| !self.settled.deleted.contains(row.seq));
             page.extend(shown.map(|row| (row.seq, row.entry)));
+            if more && !page.is_empty() {
+                return Ok((page, More::Yes));
+            }
         }
         Ok((page, More::No))
     }

@@ -28,7 +28,8 @@ impl Mailbox {
         let peer = self.peers.entry(from);
         let known = Some(marker.log_id) == log_id;
         if !known || peer.live.blocked || marker.seq <= peer.settled.got_read_upto {
-            let upto = peer.settled.peer.filter(|place| place.log_id == peer_log).map_or(Seq::ZERO, |place| place.seq);
+            let taken = peer.settled.peer.filter(|place| place.log_id == peer_log);
+            let upto = taken.map_or(Seq::ZERO, |place| self.finished(from, place).seq);
             let accepted = Accepted { log_id: peer_log, upto, read: Some(marker) };
             self.say(from, Say::Accepted(accepted));
             return;

@@ -11,7 +11,7 @@ use prost::Message as _;
 use tidings_schema::{
     change::{Change, Made, Stored, without_content},
     id::{LogId, Place, Seq, Uid},
-    message::entry_seq,
+    message::RawEntry,
     row::{InboxRow, RowBody, history_row},
     wire,
 };
@@ -20,7 +20,7 @@ use tracing::warn;
 
 use super::{
     Mailbox,
-    checkpoint::{CHECKPOINT_ROWS, encode},
+    checkpoint::{CHECKPOINT_BYTES, CHECKPOINT_ROWS, encode},
     push::decode_page,
     read::ok,
     targets::{history_key, read_history_row},
@@ -39,6 +39,8 @@ pub const REDACTIONS_MAX: usize = 64;
 /// Rows without a checkpoint after which changes have to wait until there is one, so that a stream of them cannot keep it
 /// from being written.
 pub const CHECKPOINT_HELD_ROWS_MAX: u64 = 8 * CHECKPOINT_ROWS;
+/// The same for bytes of rows in memory.
+pub const CHECKPOINT_HELD_BYTES_MAX: usize = 8 * CHECKPOINT_BYTES;
 /// Changes that are done but still looked for while pages are being read; the oldest go first.
 pub const RECENT_MAX: usize = 256;
 
@@ -49,7 +51,8 @@ pub(super) struct Redaction {
     made: Made,
     /// Changes by the peer: the row's place in its log. It is not accepted before.
     place: Option<Place>,
-    answers: Vec<(ConnectionRef, OpId)>,
+    /// Who learns of it, with the seq that is answered. At most the unanswered ops of the user's connections.
+    answers: Vec<(ConnectionRef, OpId, Seq)>,
 }
 
 /// Where the oldest of them are.
@@ -84,20 +87,26 @@ impl Redactions {
             return;
         };
         let (target, place) = (*target, row.body.place());
-        self.pending.push(Redaction { peer, target, made, place, answers: answer.into_iter().collect() });
+        let answers = answer.into_iter().map(|(to, op_id)| (to, op_id, row.seq)).collect();
+        self.pending.push(Redaction { peer, target, made, place, answers });
         gauge!("tidings_redactions_pending").increment(1);
     }
 
-    /// Answers an op that changes nothing more once what it rests on is durable; gives it back when nothing is pending.
+    /// Answers an op that changes nothing more once what it rests on is durable; `false` when nothing is pending.
     pub(super) fn answer_with(&mut self, target: Seq, to: ConnectionRef, op_id: OpId) -> bool {
-        let pending = self.pending.iter_mut().rev().find(|pending| pending.target == target);
-        pending.map(|pending| pending.answers.push((to, op_id))).is_some()
+        let Some(pending) = self.pending.iter_mut().rev().find(|pending| pending.target == target) else {
+            return false;
+        };
+        if op_id > 0 {
+            pending.answers.push((to, op_id, Seq::ZERO));
+        }
+        true
     }
 
     /// Nobody waits for these answers any more.
     pub(super) fn forget(&mut self, connection: ConnectionRef) {
         for pending in &mut self.pending {
-            pending.answers.retain(|(to, _)| *to != connection);
+            pending.answers.retain(|(to, ..)| *to != connection);
         }
     }
 
@@ -113,14 +122,17 @@ impl Redactions {
         self.pending.first().map(|pending| pending.made.seq)
     }
 
-    /// A message with every change that has a row, committed or not.
-    pub(super) fn with_all_changes(&self, seq: Seq, mut stored: Stored) -> Bytes {
-        for pending in self.pending.iter().filter(|pending| pending.target == seq) {
-            if let Some((changed, _)) = stored.changed(&pending.made) {
-                stored = changed;
-            }
-        }
-        stored.entry
+    /// A message with every change that has a row, committed or not; those that were done while it was read included.
+    pub(super) fn with_all_changes(&self, entry: Bytes) -> Bytes {
+        self.changes(Seq::new(u64::MAX)).fold(entry, |entry, (target, made)| shown_after(entry, target, made))
+    }
+
+    /// Changes up to a row, in order.
+    fn changes(&self, upto: Seq) -> impl Iterator<Item = (Seq, &Made)> {
+        let seen = |pending: &&Redaction| pending.place.is_none() || !mutants::active(Mutant::AcceptedBeforeRedacted);
+        let pending = self.pending.iter().filter(seen).map(|pending| (pending.target, &pending.made));
+        let recent = self.recent.iter().map(|(target, made)| (*target, made));
+        recent.chain(pending.filter(move |(_, made)| made.seq <= upto))
     }
 
     /// An entry as it may be read: without what a committed change took from it.
@@ -128,10 +140,7 @@ impl Redactions {
         if !self.are_looked_for() || mutants::active(Mutant::OkBeforeRedacted) {
             return entry;
         }
-        let pending = self.pending.iter().map(|pending| (pending.target, &pending.made));
-        let recent = self.recent.iter().map(|(target, made)| (*target, made));
-        let changes = recent.chain(pending.filter(|(_, made)| made.seq <= committed));
-        changes.fold(entry, |entry, (target, made)| shown_after(entry, target, made))
+        self.changes(committed).fold(entry, |entry, (target, made)| shown_after(entry, target, made))
     }
 
     /// Whether [`Self::shown`] may change anything.
@@ -159,10 +168,20 @@ impl Redactions {
     }
 }
 
+impl Drop for Redactions {
+    fn drop(&mut self) {
+        gauge!("tidings_redactions_pending").decrement(self.pending.len() as f64);
+    }
+}
+
 /// One entry as it may be read after one change.
 fn shown_after(entry: Bytes, target: Seq, made: &Made) -> Bytes {
-    let seq = entry_seq(&entry);
-    if seq == target {
+    let Ok(raw) = RawEntry::decode(entry.clone()) else { return entry };
+    let seq = Seq::new(raw.seq);
+    if raw.message.is_some() {
+        if seq != target {
+            return entry;
+        }
         let stored = Stored { entry: entry.clone(), edited_by: Seq::ZERO };
         return stored.changed(made).map_or(entry, |(changed, _)| changed.entry);
     }
@@ -178,7 +197,8 @@ fn is_edit_of(entry: &Bytes, target: Seq) -> bool {
 impl Mailbox {
     /// Whether another change has to wait: too many are unfinished, or they have held a checkpoint up for too long.
     pub(super) fn changes_are_full(&self) -> bool {
-        let behind = self.timeline.committed().since(self.checkpoint.upto()) >= CHECKPOINT_HELD_ROWS_MAX;
+        let behind = self.timeline.committed().since(self.checkpoint.upto()) >= CHECKPOINT_HELD_ROWS_MAX
+            || self.rows.bytes() >= CHECKPOINT_HELD_BYTES_MAX;
         self.redactions.pending.len() >= REDACTIONS_MAX || (behind && !self.redactions.is_empty())
     }
 
@@ -189,7 +209,7 @@ impl Mailbox {
             self.answer_changes();
         }
         let ready = self.redactions.pending.iter().take_while(|pending| pending.made.seq <= committed);
-        let jobs: Vec<Job> = ready.map(Job::of).collect();
+        let jobs: Vec<Job> = ready.take(REDACTIONS_MAX).map(Job::of).collect();
         if self.redactions.step != Step::Idle || jobs.is_empty() {
             return;
         }
@@ -212,8 +232,8 @@ impl Mailbox {
         let committed = self.timeline.committed();
         let ready = self.redactions.pending.iter_mut().take_while(|pending| pending.made.seq <= committed);
         let answers: Vec<_> = ready.flat_map(|done| std::mem::take(&mut done.answers)).collect();
-        for (to, op_id) in answers {
-            self.answer(to, op_id, ok(committed));
+        for (to, op_id, seq) in answers {
+            self.answer(to, op_id, ok(seq));
         }
     }
 
@@ -236,7 +256,10 @@ impl Mailbox {
         let mut changes: Vec<RecordChange> =
             history.into_iter().map(|(key, value)| record_change(key, value)).collect();
         let mut redacted = Vec::with_capacity(order.len());
-        for row in order.into_iter().filter_map(|seq| rows.remove(&seq)) {
+        let mut written: Vec<InboxRow> = order.into_iter().filter_map(|seq| rows.remove(&seq)).collect();
+        // The message says which edit it was that must be silent: it is written behind it.
+        written.sort_by_key(|row| row.body.is_message());
+        for row in written {
             let projected = row.seq <= self.checkpoint.upto() && row.body.is_message();
             if let (true, Some(peer), false) = (projected, &row.with, mutants::active(Mutant::HistoryForgetsRedaction))
             {
@@ -265,8 +288,8 @@ impl Mailbox {
 
     fn redacted(&mut self, count: usize, ctx: &mut Context<Self>) {
         for done in self.redactions.done(count) {
-            for (to, op_id) in done.answers {
-                self.answer(to, op_id, ok(done.made.seq));
+            for (to, op_id, seq) in done.answers {
+                self.answer(to, op_id, ok(seq));
             }
             if done.place.is_some() {
                 self.accept(&done.peer);
@@ -326,7 +349,7 @@ struct Rewrite {
     conversations: BTreeMap<Uid, Conversation>,
     /// Rows of the log that were read, as they will be.
     rows: BTreeMap<Seq, InboxRow>,
-    /// Those that are to be written: an edit that loses its content before the message that says which edit it was.
+    /// Those that are to be written.
     order: Vec<Seq>,
     /// History of messages whose rows are not kept.
     history: BTreeMap<Key, Bytes>,

@@ -70,6 +70,13 @@ impl Rows {
         self.bytes
     }
 
+    /// Rows below the floor are kept no longer: what changes of them changes in the history alone.
+    pub(super) fn release_below(&mut self, floor: Seq) {
+        while let Some(row) = self.rows.pop_front_if(|row| row.seq < floor) {
+            self.bytes -= row.entry.len();
+        }
+    }
+
     /// Rows up to `covered` are in every projection: all but the newest may go.
     pub(super) fn release(&mut self, covered: Seq) {
         while self.rows.len() > ROWS_KEPT || self.bytes > ROWS_KEPT_BYTES {

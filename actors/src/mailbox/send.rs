@@ -11,6 +11,7 @@ use tidings_state::{outbox::OUTBOX_ROWS_MAX, sent_window::Lookup};
 
 use super::{Mailbox, append::NewRow, targets::Target};
 use crate::{
+    appender::Append,
     mutants::{self, Mutant},
     port::link::{ConnectionRef, OpId, SendOp},
 };
@@ -59,12 +60,15 @@ impl Mailbox {
         if let Err(retry_after_ms) = self.limiter.allows(self.parts.clock.uptime()) {
             return self.refuse(from, op_id, ErrorCode::RateLimited, "too many messages per second", retry_after_ms);
         }
-        if let Err(retry_after_ms) = self.may_begin(&send.draft) {
-            let text = "too many first messages to new people";
-            return self.refuse(from, op_id, ErrorCode::NewPeersLimited, text, retry_after_ms);
-        }
         if self.peers.unaccepted >= OUTBOX_ROWS_MAX {
             return self.refuse(from, op_id, ErrorCode::Busy, "too many messages wait for their recipients", 1_000);
+        }
+        // Last: what is not taken for another reason spends nothing of the allowance.
+        if self.parts.appender.room(&self.timeline_id, 1) == Append::Taken
+            && let Err(retry_after_ms) = self.may_begin(&send.draft)
+        {
+            let text = "too many first messages to new people";
+            return self.refuse(from, op_id, ErrorCode::NewPeersLimited, text, retry_after_ms);
         }
         let draft = &send.draft;
         match self.append(&draft.to, &NewRow::Out(draft, refers)) {

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use metrics::counter;
 use prost::Message as _;
 use tidings_schema::{
-    change::{MessageName, Stored},
+    change::MessageName,
     id::{MessageId, Place, Seq, Uid},
     record,
     row::{InboxRow, place_from_record},
@@ -29,6 +30,10 @@ use crate::port::{
 
 /// History rows of one probe.
 const PROBE_ROWS: PageLimit = PageLimit { rows: 64, bytes: 128 * 1024 };
+
+/// Pages of one look-up by place at most: rows of the owner say nothing of the peer's places, and many of them in a row
+/// have to be walked. What is not found then counts as not here.
+const LOOKUP_PAGES_MAX: usize = 256;
 
 /// How a message is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,10 +93,7 @@ impl Mailbox {
     /// their way.
     pub(super) fn target(&self, peer: &Uid, target: Target) -> Option<Option<Found>> {
         let found = self.target_in_memory(peer, target).or_else(|| self.gate.target(target))?;
-        Some(found.map(|found| {
-            let stored = Stored { entry: found.entry, edited_by: Seq::ZERO };
-            Found { entry: self.redactions.with_all_changes(found.seq, stored), ..found }
-        }))
+        Some(found.map(|found| Found { entry: self.redactions.with_all_changes(found.entry), ..found }))
     }
 
     fn target_in_memory(&self, peer: &Uid, target: Target) -> Option<Option<Found>> {
@@ -138,31 +140,37 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) async fn find(&self, target: Target) -> Result<Option<Found>, StoreError> {
-        match target {
-            Target::Own(seq) => self.at(seq).await,
-            Target::Peer(place) => self.placed(place).await,
+    /// All of them: those named by their seq in one read.
+    pub(super) async fn find_all(&self, targets: Vec<Target>) -> Result<Vec<(Target, Option<Found>)>, StoreError> {
+        let seq_of = |target: &Target| match target {
+            Target::Own(seq) => Some(*seq),
+            Target::Peer(_) => None,
+        };
+        let seqs: Vec<Seq> = targets.iter().filter_map(seq_of).collect();
+        let values = self.store.get(seqs.iter().map(|seq| self.key(*seq)).collect()).await?;
+        let mut found = Vec::with_capacity(targets.len());
+        for (seq, value) in seqs.into_iter().zip(values) {
+            found.push((Target::Own(seq), value.map(|value| found_in(seq, value)).transpose()?));
         }
-    }
-
-    async fn at(&self, seq: Seq) -> Result<Option<Found>, StoreError> {
-        let stored = read_history_row(&self.store, self.key(seq)).await?;
-        let Some(stored) = stored else { return Ok(None) };
-        let place = stored.peer.as_ref().map(place_from_record).transpose().map_err(|_| corrupt("history"))?;
-        Ok(Some(Found { seq, entry: stored.entry, place }))
+        for target in targets {
+            if let Target::Peer(place) = target {
+                found.push((target, self.placed(place).await?));
+            }
+        }
+        Ok(found)
     }
 
     /// The newest message below `shown` that is not deleted; empty: there is none.
     pub(super) async fn newest_left(&self, deletions: &Deletions, shown: Seq) -> Result<Bytes, StoreError> {
         let first = self.conversation.first_shown();
-        let mut before = shown;
+        let mut before = deletions.skip(shown);
         while before > first {
             let page = self.page(before).await?;
             let Some(oldest) = page.last().map(|item| item.seq) else { break };
             if let Some(left) = page.into_iter().find(|item| !deletions.contains(item.seq)) {
                 return Ok(left.entry);
             }
-            before = oldest;
+            before = deletions.skip(oldest);
         }
         Ok(Bytes::new())
     }
@@ -176,9 +184,10 @@ impl Search {
     async fn placed(&self, place: Place) -> Result<Option<Found>, StoreError> {
         let first = self.conversation.bucket_first_seqs.first().copied().unwrap_or_default();
         let (mut low, mut high) = (first, self.conversation.last_seq.next());
+        let mut pages = LOOKUP_PAGES_MAX;
         while low < high {
             let middle = Seq::new(low.get() + high.since(low).div_ceil(2));
-            let Some(probe) = self.newest_of_log_below(middle, place, low).await? else {
+            let Some(probe) = self.newest_of_log_below(middle, place, low, &mut pages).await? else {
                 low = middle;
                 continue;
             };
@@ -193,9 +202,19 @@ impl Search {
     }
 
     /// Where the message is, seen from the peer's newest messages below `before`; `None` when there are none above `low`.
-    async fn newest_of_log_below(&self, before: Seq, place: Place, low: Seq) -> Result<Option<Probe>, StoreError> {
-        let mut before = before;
+    async fn newest_of_log_below(
+        &self,
+        mut before: Seq,
+        place: Place,
+        low: Seq,
+        pages: &mut usize,
+    ) -> Result<Option<Probe>, StoreError> {
         loop {
+            if *pages == 0 {
+                counter!("tidings_lookups_given_up_total").increment(1);
+                return Ok(Some(Probe::Older(low)));
+            }
+            *pages -= 1;
             let page = self.page(before).await?;
             let oldest_seen = page.last().map(|item| item.seq);
             let mut placed = page.into_iter().filter(|item| item.place.is_some_and(|at| at.log_id == place.log_id));
@@ -219,12 +238,28 @@ impl Search {
         }
     }
 
-    async fn page(&self, before: Seq) -> Result<Vec<HistoryItem>, StoreError> {
-        let bucket = self.conversation.bucket_before(before);
-        let (owner, peer) = (self.owner.clone(), self.peer.clone());
-        let page = self.store.read_history(HistoryRange { owner, peer, bucket, before }, PROBE_ROWS).await?;
-        read_rows_of_history(page)
+    /// Newest first; empty: there are none.
+    async fn page(&self, mut before: Seq) -> Result<Vec<HistoryItem>, StoreError> {
+        loop {
+            let bucket = self.conversation.bucket_before(before);
+            let (owner, peer) = (self.owner.clone(), self.peer.clone());
+            let page = self.store.read_history(HistoryRange { owner, peer, bucket, before }, PROBE_ROWS).await?;
+            let rows = read_rows_of_history(page)?;
+            // The newest bucket may have rows that are not projected yet: the next older one.
+            let starts = usize::try_from(bucket).ok().and_then(|at| self.conversation.bucket_first_seqs.get(at));
+            match starts {
+                Some(starts) if rows.is_empty() && bucket > 0 && *starts < before => before = *starts,
+                Some(_) | None => return Ok(rows),
+            }
+        }
     }
+}
+
+/// A message as its history row has it.
+fn found_in(seq: Seq, value: Bytes) -> Result<Found, StoreError> {
+    let stored = record::HistoryRow::decode(value).map_err(|_| corrupt("history"))?;
+    let place = stored.peer.as_ref().map(place_from_record).transpose().map_err(|_| corrupt("history"))?;
+    Ok(Found { seq, entry: stored.entry, place })
 }
 
 /// What a probe says.

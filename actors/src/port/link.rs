@@ -306,6 +306,12 @@ impl DeliverEntry {
         }
     }
 
+    /// Whether it takes a message back.
+    #[must_use]
+    pub fn is_recall(&self) -> bool {
+        matches!(&self.body, DeliverBody::Change(_, Change::Recall))
+    }
+
     /// The message it answers or changes.
     #[must_use]
     pub fn refers(&self) -> Option<&Reference> {

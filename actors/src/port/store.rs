@@ -266,7 +266,8 @@ pub trait Store: Send + Sync + 'static {
     /// Rows of one conversation's history, newest first (values as put under [`Key::History`]).
     fn read_history(&self, range: HistoryRange, limit: PageLimit) -> Reply<Page>;
 
-    /// Overwrites one row by its redacted form; the only way a stored row ever changes. `Rejected` if there is no such row.
+    /// Overwrites one row by what is left of it after a change; the only way a stored row ever changes. `Rejected` if there
+    /// is no such row. Those of one timeline become durable in the order of the calls.
     fn redact(&self, timeline: TimelineId, row: Row, stamp: Stamp) -> Reply<()>;
 
     /// Removes the rows with `from <= seq < below`, at most [`SWEEP_ROWS_MAX`] places; those that are not there are no

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use tidings_schema::{
     change::{Made, Stored},
-    id::{IdError, Millis, Place, Seq},
+    id::{IdError, LogId, Millis, Place, Seq},
     message::entry_seq,
     record,
     row::{InboxRow, RowBody, Way, place_from_record, place_to_record},
@@ -215,6 +215,12 @@ impl Conversation {
         }
     }
 
+    /// Whether this row of the peer's log was taken, with a row here or without.
+    #[must_use]
+    pub fn has_taken(&self, log_id: LogId, seq: Seq) -> bool {
+        self.peer.is_some_and(|place| place.log_id == log_id && seq <= place.seq)
+    }
+
     /// The peer accepted the chain up to `upto`.
     pub fn set_accepted(&mut self, upto: Seq) {
         self.accepted_upto = self.accepted_upto.max(upto);
@@ -265,8 +271,7 @@ impl Conversation {
     /// Whether the list of conversations shows it.
     #[must_use]
     pub fn is_listed(&self) -> bool {
-        let kept = self.h == 0 && (self.pinned || self.muted);
-        self.blocked || kept || (self.h > 0 && self.last_seq > self.hidden_upto)
+        self.blocked || (self.h > 0 && self.last_seq > self.hidden_upto)
     }
 
     /// Messages below this seq are deleted or never were.

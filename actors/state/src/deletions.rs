@@ -60,6 +60,14 @@ impl Deletions {
         self.ranges.first().filter(|range| range.from <= Seq::new(1)).map_or(Seq::ZERO, |range| range.upto)
     }
 
+    /// Where a walk towards older messages goes on: `before`, or the beginning of the range that ends right below it.
+    #[must_use]
+    pub fn skip(&self, before: Seq) -> Seq {
+        let below = before.prev();
+        let at = self.ranges.partition_point(|range| range.upto < below);
+        self.ranges.get(at).filter(|range| range.from <= below).map_or(before, |range| range.from)
+    }
+
     /// The ranges, rising.
     #[must_use]
     pub fn ranges(&self) -> &[Range] {
@@ -116,6 +124,11 @@ mod tests {
             }
             for seq in 1..45 {
                 prop_assert_eq!(deletions.contains(Seq::new(seq)), model.contains(&seq), "{}", seq);
+            }
+            for before in 1..45 {
+                let skipped = deletions.skip(Seq::new(before)).get();
+                let down = (1..before).rev().take_while(|seq| model.contains(seq)).last().unwrap_or(before);
+                prop_assert_eq!(skipped, down);
             }
             let upto = (1..45).take_while(|seq| model.contains(seq)).last().unwrap_or(0);
             prop_assert_eq!(deletions.upto(), Seq::new(upto));

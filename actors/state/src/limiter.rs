@@ -52,7 +52,9 @@ impl Limiter {
     pub fn allows(&mut self, now: Millis) -> Result<(), u64> {
         let earned = now.since(self.filled).saturating_mul(self.per_period);
         self.level = self.level.saturating_add(earned).min(self.full);
-        self.filled = self.filled.max(now);
+        // A clock that ran ahead by more than a period was wrong: else nothing would be earned until it gets there again.
+        let ahead = self.filled.since(now) > self.token;
+        self.filled = if ahead { now } else { self.filled.max(now) };
         match self.level.checked_sub(self.token) {
             Some(left) => {
                 self.level = left;
@@ -92,9 +94,17 @@ mod tests {
     fn a_clock_that_went_back_earns_nothing() {
         let mut limiter = Limiter::new(1, 1, at(5_000));
         assert_eq!(limiter.allows(at(5_000)), Ok(()));
-        assert_eq!(limiter.allows(at(0)), Err(1_000));
+        assert_eq!(limiter.allows(at(4_500)), Err(1_000));
         assert_eq!(limiter.allows(at(5_999)), Err(1));
         assert_eq!(limiter.allows(at(6_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_ran_far_ahead_does_not_stop_it_for_good() {
+        let mut limiter = Limiter::new(1, 1, at(0));
+        assert_eq!(limiter.allows(at(9_000_000)), Ok(()));
+        assert_eq!(limiter.allows(at(2_000)), Err(1_000));
+        assert_eq!(limiter.allows(at(3_000)), Ok(()));
     }
 
     proptest! {

@@ -3,15 +3,19 @@
 //! [`Client::connect`] starts one task that holds the connection, comes back by itself, and keeps unacknowledged
 //! messages in a [`queue::DurableQueue`]. [`mod@core`] is the state machine of the duties, without clock or I/O.
 
+mod client;
 mod clock;
-mod connection;
+mod config;
 pub mod core;
 mod driver;
+mod events;
 pub mod queue;
 pub mod raw;
 mod token;
 
 pub use self::{
-    connection::{Acks, Client, ClientError, Config, Encoding, Events, Outcome, Sending},
+    client::{Client, ClientError, Outcome, Sending, Settings},
+    config::{Acks, Config, Encoding},
+    events::Events,
     token::{TokenError, TokenSource},
 };

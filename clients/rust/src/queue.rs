@@ -2,6 +2,7 @@
 //!
 //! [`FileQueue`] is an append-only log with checksums. A message is on the disk before it leaves; a torn tail (the
 //! process or the machine died while writing) is cut off at the next start; a damaged middle ends the log there too.
+//! What a message said is gone from the file when the message is recalled or edited, and at the latest at the next start.
 
 use std::{
     collections::BTreeMap,
@@ -109,6 +110,8 @@ pub struct FileQueue {
     file: File,
     bytes: u64,
     unsynced: Unsynced,
+    /// What is not kept any more must not stand in the file either.
+    scrub: bool,
     kept: Stored,
     _lock: File,
 }
@@ -145,7 +148,10 @@ impl FileQueue {
         }
         file.sync_all().map_err(io(&path))?;
         sync_directory(directory).map_err(io(directory))?;
-        Ok(Self { path, file, bytes: whole as u64, unsynced: Unsynced::Nothing, kept, _lock: lock })
+        let (bytes, unsynced) = (whole as u64, Unsynced::Nothing);
+        let mut queue = Self { path, file, bytes, unsynced, scrub: false, kept, _lock: lock };
+        queue.rewrite(&queue.needed())?;
+        Ok(queue)
     }
 
     fn error(&self, source: std::io::Error) -> QueueError {
@@ -157,6 +163,12 @@ impl FileQueue {
         if self.bytes < COMPACT_ABOVE_BYTES {
             return Ok(());
         }
+        let log = self.needed();
+        if self.bytes < COMPACT_FACTOR * log.len() as u64 { Ok(()) } else { self.rewrite(&log) }
+    }
+
+    /// The shortest log that says what is kept.
+    fn needed(&self) -> Vec<u8> {
         let mut log = Vec::new();
         for send in &self.kept.sends {
             put(&record_of_send(send), &mut log);
@@ -164,10 +176,15 @@ impl FileQueue {
         if let Some(place) = &self.kept.place {
             put(&record_of_place(place), &mut log);
         }
-        if self.bytes < COMPACT_FACTOR * log.len() as u64 {
+        log
+    }
+
+    /// Puts `log` in place of the file, unless that is what it is.
+    fn rewrite(&mut self, log: &[u8]) -> Result<(), QueueError> {
+        if self.bytes == log.len() as u64 {
             return Ok(());
         }
-        self.replace(&log).map_err(|source| self.error(source))
+        self.replace(log).map_err(|source| self.error(source))
     }
 
     fn replace(&mut self, log: &[u8]) -> std::io::Result<()> {
@@ -196,6 +213,10 @@ impl DurableQueue for FileQueue {
             Change::Add(send) => record_of_send(send),
             Change::Remove(id) => Record { remove: Bytes::copy_from_slice(id.as_bytes()), ..Record::default() },
             Change::Place(place) => record_of_place(place),
+            Change::Scrub => {
+                self.scrub = true;
+                return Ok(());
+            }
         };
         let mut log = Vec::with_capacity(record.encoded_len() + HEAD_BYTES);
         put(&record, &mut log);
@@ -206,13 +227,16 @@ impl DurableQueue for FileQueue {
             Change::Remove(_) | Change::Place(_) if self.unsynced == Unsynced::Nothing => {
                 self.unsynced = Unsynced::Harmless;
             }
-            Change::Remove(_) | Change::Place(_) => {}
+            Change::Remove(_) | Change::Place(_) | Change::Scrub => {}
         }
         apply(&mut self.kept, record);
         self.compact()
     }
 
     fn sync(&mut self) -> Result<(), QueueError> {
+        if std::mem::take(&mut self.scrub) {
+            self.rewrite(&self.needed())?;
+        }
         match self.unsynced {
             Unsynced::Nothing | Unsynced::Harmless => Ok(()),
             Unsynced::Messages => {
@@ -299,86 +323,4 @@ fn record_of_place(place: &Place) -> Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn send(number: u64) -> wire::Send {
-        let id = MessageId::v7(tidings_schema::id::Millis::new(number), [7; 10]);
-        wire::Send { message_id: id.to_string(), ..wire::Send::default() }
-    }
-
-    fn id(number: u64) -> MessageId {
-        MessageId::v7(tidings_schema::id::Millis::new(number), [7; 10])
-    }
-
-    fn place(seq: u64) -> Place {
-        let listed_upto = [("bob".to_owned(), Seq::new(seq + 1))].into();
-        Place { log_id: Some(LogId::new([9; 16])), seq: Seq::new(seq), listed_upto }
-    }
-
-    #[test]
-    fn what_was_noted_is_there_after_a_restart_in_order() {
-        let home = tempfile::tempdir().unwrap();
-        let mut queue = FileQueue::open(home.path()).unwrap();
-        for number in 1..=3 {
-            queue.note(&Change::Add(Box::new(send(number)))).unwrap();
-        }
-        queue.note(&Change::Remove(id(2))).unwrap();
-        queue.note(&Change::Place(place(5))).unwrap();
-        queue.sync().unwrap();
-        drop(queue);
-        let kept = FileQueue::open(home.path()).unwrap().load().unwrap();
-        assert_eq!(kept.sends, [send(1), send(3)]);
-        assert_eq!(kept.place, Some(place(5)));
-    }
-
-    #[test]
-    fn a_log_cut_anywhere_keeps_every_whole_record_before_the_cut() {
-        let mut log = Vec::new();
-        let mut ends = vec![0];
-        for number in 1..=3 {
-            put(&record_of_send(&send(number)), &mut log);
-            ends.push(log.len());
-        }
-        for cut in 0..=log.len() {
-            let whole = ends.iter().filter(|&&end| end <= cut).count() - 1;
-            let (kept, at) = replay(&log[..cut]);
-            assert_eq!((kept.sends.len(), at), (whole, ends[whole]), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn a_torn_tail_is_cut_and_the_queue_goes_on_behind_it() {
-        let home = tempfile::tempdir().unwrap();
-        let mut queue = FileQueue::open(home.path()).unwrap();
-        queue.note(&Change::Add(Box::new(send(1)))).unwrap();
-        drop(queue);
-        let path = home.path().join("queue.log");
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(&[40, 0, 0, 0, 1, 2]).unwrap();
-        let mut queue = FileQueue::open(home.path()).unwrap();
-        queue.note(&Change::Add(Box::new(send(2)))).unwrap();
-        drop(queue);
-        assert_eq!(FileQueue::open(home.path()).unwrap().load().unwrap().sends, [send(1), send(2)]);
-    }
-
-    #[test]
-    fn a_directory_in_use_is_refused() {
-        let home = tempfile::tempdir().unwrap();
-        let _first = FileQueue::open(home.path()).unwrap();
-        assert!(matches!(FileQueue::open(home.path()), Err(QueueError::InUse(_))));
-    }
-
-    #[test]
-    fn history_is_compacted_away_and_nothing_else() {
-        let home = tempfile::tempdir().unwrap();
-        let mut queue = FileQueue::open(home.path()).unwrap();
-        queue.note(&Change::Add(Box::new(send(1)))).unwrap();
-        for seq in 0..20_000 {
-            queue.note(&Change::Place(place(seq))).unwrap();
-        }
-        drop(queue);
-        assert!(std::fs::metadata(home.path().join("queue.log")).unwrap().len() <= COMPACT_ABOVE_BYTES);
-        let kept = FileQueue::open(home.path()).unwrap().load().unwrap();
-        assert_eq!((kept.sends, kept.place), (vec![send(1)], Some(place(19_999))));
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
 //! The core against a model server that loses connections, answers and pushes, says things twice and leaves gaps: the
-//! app sees each entry once and in order, and each message ends up in the log once.
+//! app sees each entry once and in order, each message ends up in the log once, and changes are made in order.
 
 #![allow(clippy::unwrap_used, reason = "a test; a failure is the message")]
 
@@ -16,6 +16,8 @@ use tidings_schema::{
 #[derive(Clone, Debug)]
 enum Step {
     Send(u8),
+    /// The user edits one message again and again, each time with a higher number.
+    Change,
     /// The server takes the oldest unread frames; its answers to some are lost.
     Serve {
         frames: u8,
@@ -38,6 +40,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..2_u8).prop_map(Step::Send),
+        2 => Just(Step::Change),
         6 => (1..8_u8, prop::bool::weighted(0.2)).prop_map(|(frames, lose_answers)| Step::Serve { frames, lose_answers }),
         3 => Just(Step::Incoming),
         4 => (0..6_u8, 0..3_u8).prop_map(|(back, skip)| Step::Push { back, skip }),
@@ -56,6 +59,8 @@ struct Model {
     seq_of: HashMap<String, u64>,
     refuse: bool,
     acked: u64,
+    /// What the edited message says.
+    says: u64,
 }
 
 impl Model {
@@ -98,7 +103,7 @@ impl Model {
                 })
             }
             Op::Ping(_) => Body::Pong(wire::Pong { inbox_head: self.head(), time: 0 }),
-            Op::Send(_) if self.refuse => {
+            Op::Send(_) | Op::Edit(_) if self.refuse => {
                 Body::Error(wire::Error { code: 5003, text: "busy".into(), retry_after_ms: 0 })
             }
             Op::Send(send) => {
@@ -107,6 +112,12 @@ impl Model {
                 assert!(!duplicate || send.retry, "a repetition says that it is one");
                 let seq = self.append(&send.message_id, "me", &peer);
                 Body::SendAck(wire::SendAck { message_id: send.message_id, seq, time: seq, duplicate })
+            }
+            Op::Edit(edit) => {
+                let says: u64 = edit.message_id.parse().unwrap();
+                assert!(says >= self.says, "edit {says} came after {}", self.says);
+                self.says = says;
+                Body::Ok(wire::Ok { seq: 0 })
             }
             Op::Ack(ack) => {
                 assert!(ack.inbox <= self.head());
@@ -134,14 +145,18 @@ struct World {
     sent: Vec<(String, usize)>,
     fates: HashMap<String, usize>,
     incoming: u64,
+    /// Edits so far, and those of this life of the app by their request.
+    edits: u64,
+    changing: HashMap<u64, u64>,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let peers = ["bob", "carol"].map(|peer| peer.parse().unwrap());
         let client = InMemory::new(seed, Millis::new(1_000_000));
-        let (applied, seen, sent, fates) = Default::default();
-        Self { client, server: Model::default(), peers, applied, seen, sent, fates, incoming: 0 }
+        let (applied, seen, sent, fates, changing) = Default::default();
+        let (server, incoming, edits) = (Model::default(), 0, 0);
+        Self { client, server, peers, applied, seen, sent, fates, incoming, edits, changing }
     }
 
     fn serve(&mut self, frames: u8, lose_answers: bool) {
@@ -158,7 +173,24 @@ impl World {
         self.look();
     }
 
+    fn change(&mut self) {
+        self.edits += 1;
+        let edit = wire::Edit {
+            conversation: Some(wire::Conversation {
+                conversation: Some(wire::conversation::Conversation::Uid("bob".into())),
+            }),
+            message_id: self.edits.to_string(),
+            ..wire::Edit::default()
+        };
+        let request = self.client.request(Op::Edit(edit)).unwrap();
+        self.changing.insert(request, self.edits);
+    }
+
     fn look(&mut self) {
+        for (request, answer) in std::mem::take(&mut self.client.answers) {
+            let number = self.changing.remove(&request).unwrap();
+            assert!(answer.is_ok() && self.server.says >= number, "edit {number}: {answer:?}");
+        }
         for event in std::mem::take(&mut self.client.events) {
             if let Event::Sent(sent) = &event {
                 *self.fates.entry(sent.message_id.to_string()).or_default() += 1;
@@ -185,6 +217,7 @@ impl World {
                 let id = self.client.send_text(&self.peers[to].clone(), "hi").unwrap();
                 self.sent.push((id.to_string(), to));
             }
+            Step::Change => self.change(),
             Step::Serve { frames, lose_answers } => self.serve(*frames, *lose_answers),
             Step::Incoming => {
                 self.incoming += 1;
@@ -197,6 +230,7 @@ impl World {
             Step::Restart => {
                 self.look();
                 self.seen.clear();
+                self.changing.clear();
                 self.client.restart();
             }
             Step::Wait(ms) => self.client.wait(u64::from(*ms)),
@@ -220,7 +254,8 @@ impl World {
             self.serve(u8::MAX, false);
             self.apply();
             let told = self.applied.last().copied().unwrap_or(0);
-            if self.client.core().pending() == 0 && told == self.server.head() && self.server.acked == told {
+            let answered = self.client.core().pending() == 0 && self.changing.is_empty();
+            if answered && told == self.server.head() && self.server.acked == told {
                 return;
             }
             assert!(self.client.wait_for_deadline(), "stuck without a deadline");

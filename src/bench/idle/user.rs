@@ -16,7 +16,7 @@ use tidings_schema::{
 };
 use tokio::{
     sync::{Notify, Semaphore, watch},
-    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep},
+    time::{Interval, MissedTickBehavior, interval, sleep},
 };
 
 use super::socket::Socket;
@@ -222,7 +222,8 @@ impl User {
     /// The users' heartbeats are spread over the interval, as those of strangers are.
     fn beats(&self) -> Interval {
         let spread = (self.number as u64).wrapping_mul(0x9e37_79b9) % (HEARTBEAT.as_millis() as u64);
-        let mut beats = interval_at(Instant::now() + Duration::from_millis(spread), HEARTBEAT);
+        let mut beats = interval(HEARTBEAT);
+        beats.reset_after(Duration::from_millis(spread));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beats
     }

@@ -83,6 +83,7 @@ async fn a_connection_ends_with_its_token() {
         let (_, now) = if form == FORMS[0] { (secret.clone(), now) } else { secret_and_now(&server).await };
         let short = signed(Algorithm::HS256, &json!({"sub": "alice", "exp": now + 5}), &secret);
         assert!(matches!(talk.ask(hello(&short, "d", None)).await, Body::Welcome(_)));
+        assert!(matches!(talk.push().await, Body::GoAway(_)), "announced ahead");
         is(&error(talk.push().await), ErrorCode::TokenExpired);
         assert_eq!(talk.closed().await, 4004);
     }

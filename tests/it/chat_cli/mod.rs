@@ -36,4 +36,10 @@ pub fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+mod changes;
+mod chat;
 mod commands;
+mod person;
+mod pipe;
+mod screen;
+mod terminal;

@@ -1,6 +1,6 @@
 //! Rules about one inbox by itself, and about what the devices of its owner saw of it.
 
-use super::{Entry, History, Rule, User, Violation, What, report};
+use super::{Entry, History, Rule, Setting, User, Violation, What, report};
 
 pub fn contiguous(history: &History, found: &mut Vec<Violation>) {
     for (uid, user) in &history.users {
@@ -24,11 +24,12 @@ pub fn unread(history: &History, found: &mut Vec<Violation>) {
             }
         }
         let peers = peers(user);
-        let listed: Vec<&str> = user.conversations.iter().map(|view| view.peer.as_str()).collect();
-        for missing in peers.iter().filter(|peer| !listed.contains(peer)) {
+        let view = |peer: &&str| user.conversations.iter().find(|view| view.peer == **peer);
+        for missing in peers.iter().filter(|peer| view(peer).is_none() && !hidden(user, peer)) {
             report(found, Rule::Unread, format!("{uid} has no conversation with {missing}"));
         }
-        let total: u64 = peers.iter().map(|peer| recount(uid, user, peer).0).sum();
+        let loud = peers.iter().filter(|peer| !setting(user, peer).muted);
+        let total: u64 = loud.map(|peer| recount(uid, user, peer).0).sum();
         if user.unread_total != total {
             report(
                 found,
@@ -39,31 +40,50 @@ pub fn unread(history: &History, found: &mut Vec<Violation>) {
     }
 }
 
-/// Incoming messages after the read marker, and the marker.
+/// Incoming messages after the read marker, and the marker. Deleting everything up to a message reads it; deleting single
+/// messages and recalling them changes nothing.
 fn recount(uid: &str, user: &User, with: &str) -> (u64, u64) {
     let marker = user.inbox.iter().filter_map(|kept| match &kept.entry.what {
-        What::Read { peer, upto } if peer == with => Some(*upto),
+        What::Read { peer, upto } | What::Deleted { peer, upto, .. } if peer == with => Some(*upto),
         _ => None,
     });
     let marker = marker.max().unwrap_or(0);
-    let incoming = user.inbox.iter().filter(|kept| {
-        let incoming = matches!(&kept.entry.what, What::Message { from, peer, .. } if peer == with && from != uid);
-        incoming && kept.entry.seq > marker
-    });
+    let incoming = user
+        .messages()
+        .filter(|(kept, message)| message.peer == with && message.from != uid && kept.entry.seq > marker);
     (incoming.count() as u64, marker)
 }
 
 /// Everyone the user exchanged messages with.
-fn peers(user: &User) -> Vec<&str> {
-    let mut peers: Vec<&str> = Vec::new();
-    for kept in &user.inbox {
-        if let What::Message { peer, .. } = &kept.entry.what {
-            peers.push(peer);
-        }
-    }
+pub fn peers(user: &User) -> Vec<&str> {
+    let mut peers: Vec<&str> = user.messages().map(|(_, message)| message.peer.as_str()).collect();
     peers.sort_unstable();
     peers.dedup();
     peers
+}
+
+/// How the user wants the conversation shown.
+pub fn setting(user: &User, with: &str) -> Setting {
+    let set = user.inbox.iter().rev().find_map(|kept| match &kept.entry.what {
+        What::Set { peer, shown } if peer == with => Some(*shown),
+        _ => None,
+    });
+    set.unwrap_or_default()
+}
+
+/// Whether the conversation was deleted, no message came after that, and its peer is not blocked: who is blocked is listed.
+pub fn hidden(user: &User, with: &str) -> bool {
+    let upto = user.inbox.iter().rev().find_map(|kept| match &kept.entry.what {
+        What::Deleted { peer, upto, whole: true, .. } if peer == with => Some(*upto),
+        _ => None,
+    });
+    let newest = user.messages().filter(|(_, message)| message.peer == with).map(|(kept, _)| kept.entry.seq).max();
+    let blocked = user.inbox.iter().rev().find_map(|kept| match &kept.entry.what {
+        What::Blocked { peer } if peer == with => Some(true),
+        What::Unblocked { peer } if peer == with => Some(false),
+        _ => None,
+    });
+    upto >= newest && blocked != Some(true)
 }
 
 pub fn streams(history: &History, found: &mut Vec<Violation>) {
@@ -90,9 +110,8 @@ fn stream(user: &User, lives: &[Vec<Entry>]) -> Result<(), String> {
             if !fits {
                 return Err(format!("saw {} after {last:?}, lives before had reached {reached:?}", entry.seq));
             }
-            let kept = usize::try_from(entry.seq).ok().and_then(|seq| user.inbox.get(seq.checked_sub(1)?));
-            match kept {
-                Some(kept) if kept.entry == *entry => {}
+            match user.at(entry.seq) {
+                Some(kept) if same(&kept.entry.what, &entry.what) => {}
                 Some(kept) => return Err(format!("saw {entry:?} where {:?} is kept", kept.entry)),
                 None => return Err(format!("saw {entry:?}, which is not kept")),
             }
@@ -102,4 +121,16 @@ fn stream(user: &User, lives: &[Vec<Entry>]) -> Result<(), String> {
     }
     let head = user.inbox.len() as u64;
     if reached.unwrap_or(0) == head { Ok(()) } else { Err(format!("reached {reached:?} of {head}")) }
+}
+
+/// Whether what is kept now may have been seen as this: a message may say something else since, and an edit may have lost
+/// what it said.
+fn same(kept: &What, saw: &What) -> bool {
+    match (kept, saw) {
+        (What::Message(kept), What::Message(saw)) => kept.name() == saw.name() && kept.peer == saw.peer,
+        (What::Edited { peer, target, text }, What::Edited { peer: at, target: of, text: said }) => {
+            (peer, target) == (at, of) && (text.is_none() || text == said)
+        }
+        _ => kept == saw,
+    }
 }

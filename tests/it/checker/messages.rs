@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fate, History, Kept, Rule, Sending, User, Violation, What, report};
+use super::{Fate, History, Kept, Message, Rule, Sending, User, Violation, What, report, stories::Stories};
 
 /// A message that was on its way when its sender was blocked may still be dropped; none is on its way longer.
 const ON_ITS_WAY_MS: u64 = 30_000;
 
-/// `(id, place in the inbox, entry)` of every message of an inbox.
-fn messages(user: &User) -> impl Iterator<Item = (&str, usize, &Kept)> {
+/// `(id, place in the inbox, entry, message)` of every message of an inbox.
+fn messages(user: &User) -> impl Iterator<Item = (&str, usize, &Kept, &Message)> {
     user.inbox.iter().enumerate().filter_map(|(at, kept)| match &kept.entry.what {
-        What::Message { id, .. } => Some((id.as_str(), at, kept)),
+        What::Message(message) => Some((message.id.as_str(), at, kept, message)),
         _ => None,
     })
 }
 
 fn places(user: &User) -> BTreeMap<&str, usize> {
-    messages(user).map(|(id, at, _)| (id, at)).collect()
+    messages(user).map(|(id, at, ..)| (id, at)).collect()
 }
 
 pub fn lost(history: &History, found: &mut Vec<Violation>) {
@@ -44,7 +44,7 @@ fn say(sending: &Sending) -> String {
 }
 
 /// Begin and end of every block of `peer`, in the time of the owner's rows.
-fn blocks(user: &User, peer: &str) -> Vec<(u64, u64)> {
+pub fn blocks(user: &User, peer: &str) -> Vec<(u64, u64)> {
     let mut blocks: Vec<(u64, u64)> = Vec::new();
     for kept in &user.inbox {
         match &kept.entry.what {
@@ -60,18 +60,21 @@ fn blocks(user: &User, peer: &str) -> Vec<(u64, u64)> {
     blocks
 }
 
-fn may_be_dropped(recipient: &User, from: &str, time: u64) -> bool {
+pub fn may_be_dropped(recipient: &User, from: &str, time: u64) -> bool {
     blocks(recipient, from).iter().any(|(begin, end)| begin.saturating_sub(ON_ITS_WAY_MS) <= time && time <= *end)
 }
 
 pub fn blocked(history: &History, found: &mut Vec<Violation>) {
     for (uid, user) in &history.users {
         let mut known = BTreeMap::new();
-        for (id, _, kept) in messages(user) {
-            let What::Message { from, .. } = &kept.entry.what else { continue };
-            let blocks = known.entry(from.as_str()).or_insert_with(|| blocks(user, from));
-            if from != uid && blocks.iter().any(|(begin, end)| *begin < kept.time && kept.time < *end) {
-                report(found, Rule::Blocked, format!("{id} from {from} shows at {uid}, who had blocked them"));
+        for kept in &user.inbox {
+            let Some((from, _)) = kept.entry.what.said().filter(|(from, _)| from != uid) else { continue };
+            let blocks = known.entry(from).or_insert_with(|| blocks(user, from));
+            // A recall takes something away, so it is taken even then.
+            let recalls = matches!(&kept.entry.what, What::Recalled { target, .. } if target.seq > 0);
+            if !recalls && blocks.iter().any(|(begin, end)| *begin < kept.time && kept.time < *end) {
+                let seq = kept.entry.seq;
+                report(found, Rule::Blocked, format!("what {from} said shows at {seq} of {uid}, who had blocked them"));
             }
         }
     }
@@ -80,8 +83,7 @@ pub fn blocked(history: &History, found: &mut Vec<Violation>) {
 pub fn twice(history: &History, found: &mut Vec<Violation>) {
     for (uid, user) in &history.users {
         let mut seen = BTreeSet::new();
-        for (id, _, kept) in messages(user) {
-            let What::Message { from, .. } = &kept.entry.what else { continue };
+        for (id, _, kept, Message { from, .. }) in messages(user) {
             if !seen.insert((from, id)) {
                 report(found, Rule::Twice, format!("{id} from {from} is again at {} of {uid}", kept.entry.seq));
             }
@@ -89,20 +91,19 @@ pub fn twice(history: &History, found: &mut Vec<Violation>) {
     }
 }
 
-pub fn invented(history: &History, found: &mut Vec<Violation>) {
-    let sent: BTreeMap<(&str, &str), &Sending> =
-        history.sendings.iter().map(|sending| ((sending.from.as_str(), sending.id.as_str()), sending)).collect();
+pub fn invented(history: &History, stories: &Stories<'_>, found: &mut Vec<Violation>) {
     for (uid, user) in &history.users {
-        for (id, _, kept) in messages(user) {
-            let What::Message { from, peer, text, .. } = &kept.entry.what else { continue };
-            let Some(sending) = sent.get(&(from.as_str(), id)) else {
+        for (id, _, _, message) in messages(user) {
+            let (from, peer) = (&message.from, &message.peer);
+            let Some(story) = stories.get(message.name()) else {
                 report(found, Rule::Invented, format!("{id} of {uid} was never sent by {from}"));
                 continue;
             };
-            let (other, refused) =
-                (if from == uid { &sending.to } else { &sending.from }, sending.fate == Fate::Refused);
+            let sending = story.sending;
+            let other = if from == uid { &sending.to } else { &sending.from };
             let mine = from == uid || sending.to == *uid;
-            if refused || !mine || other != peer || sending.text != *text {
+            let refused = sending.fate == Fate::Refused;
+            if refused || !mine || other != peer || !story.may_say(message.says(), None) {
                 report(found, Rule::Invented, format!("{id} of {uid} is not what {from} sent, or was refused"));
             }
         }
@@ -115,8 +116,7 @@ pub fn order(history: &History, found: &mut Vec<Violation>) {
     handed_over(history, &places, found);
     for (uid, user) in &history.users {
         let mut newest: BTreeMap<&str, Newest> = BTreeMap::new();
-        for (id, _, kept) in messages(user) {
-            let What::Message { from, peer, .. } = &kept.entry.what else { continue };
+        for (id, _, _, Message { from, peer, .. }) in messages(user) {
             let Some(there) = places.get(peer.as_str()).and_then(|theirs| theirs.get(id)) else { continue };
             let newest = newest.entry(peer).or_default();
             if from == uid {

@@ -1,23 +1,29 @@
 //! An app on a device: sends at random through the client library, reads what comes, and is sometimes ended and opened
 //! again on the same durable queue.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use tidings_client::{
     Client, Config, Events, TokenSource,
     core::{ConnectionState, Draft, Event},
 };
 use tidings_schema::id::{Seq, Uid};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
-use super::{book::Book, chance::Chance};
+use super::{
+    book::Book,
+    chance::Chance,
+    deeds::{self, Answer, Known},
+};
 use crate::{
-    checker::{Entry, Fate, Sending, What},
+    checker::{Entry, Fate, Path, Sending, What},
     server::{Server, open_queue},
 };
 
 /// Messages one device has handed over without an answer at most.
 const OPEN_MAX: usize = 24;
+/// Requests one device waits for at most: a client takes no more than eight.
+const ASKING_MAX: usize = 6;
 /// People open the app again rather than wait longer.
 const WAIT_MS_MAX: u64 = 1_000;
 
@@ -50,6 +56,15 @@ pub struct App {
     sent: usize,
     /// The newest messages seen, to be read: peer and seq.
     unread: Vec<(Uid, Seq)>,
+    known: Known,
+    asking: JoinSet<Answer>,
+    /// Changes that wait for their answer, by their numbers in the book; and those whose answer was lost.
+    under_way: BTreeSet<usize>,
+    lost: Vec<usize>,
+    /// Whether the server is there, as far as is known.
+    live: bool,
+    /// A moment before the client connected for the first time.
+    started: u64,
 }
 
 impl App {
@@ -67,13 +82,20 @@ impl App {
             open: 0,
             sent: 0,
             unread: Vec::new(),
+            known: Known::default(),
+            asking: JoinSet::new(),
+            under_way: BTreeSet::new(),
+            lost: Vec::new(),
+            live: false,
+            started: 0,
         }
     }
 
-    async fn start(&self) -> (Client, Events) {
+    async fn start(&mut self) -> (Client, Events) {
         let mut config = Config::new(self.url.clone(), TokenSource::fixed(self.token.clone()), self.device.clone());
         config.queue = Box::new(open_queue(&self.queue_dir).await);
         self.book.starts(&self.uid, &self.device);
+        self.started = self.book.moment();
         Client::connect(config).unwrap()
     }
 
@@ -85,10 +107,12 @@ impl App {
             if *traffic.borrow() == Traffic::On && self.open < OPEN_MAX {
                 self.act(client).await;
             }
+            self.ask_again(client);
             let full = self.open >= OPEN_MAX || *traffic.borrow() != Traffic::On;
             let again = tokio::select! {
                 biased;
                 event = events.next() => self.take(event.expect("the client runs until it is closed")),
+                Some(answer) = self.asking.join_next() => self.answered(answer.unwrap()),
                 _ = traffic.changed() => Again::No,
                 // There is room for more.
                 () = std::future::ready(()), if !full => Again::No,
@@ -107,19 +131,32 @@ impl App {
             client.close().await;
         }
         drop(client);
+        // Whoever waits for an answer goes too, and asks again when the app is back.
+        self.asking.abort_all();
+        while let Some(ended) = self.asking.join_next().await {
+            match ended {
+                Ok(answer) => _ = self.answered(answer),
+                Err(why) => assert!(why.is_cancelled(), "{why}"),
+            }
+        }
+        self.lost.extend(std::mem::take(&mut self.under_way));
         while let Some(event) = events.next().await {
             self.take(event);
         }
+        self.live = false;
     }
 
     async fn act(&mut self, client: &Client) {
+        let may_ask = self.live && self.asking.len() < ASKING_MAX;
         match self.chance.between(0, 100) {
             0..3 if !self.unread.is_empty() => {
                 let (peer, seq) = self.chance.pick(&self.unread).clone();
                 client.read(&peer, seq).await.unwrap();
                 self.unread.clear();
             }
-            3 => self.change_block(client),
+            3 if may_ask => self.change_block(client),
+            4..14 if may_ask => self.change(client),
+            14..17 if may_ask => self.look(client),
             _ => self.send(client).await,
         }
     }
@@ -144,9 +181,56 @@ impl App {
     fn change_block(&mut self, client: &Client) {
         let Some(foe) = self.foe.clone() else { return };
         let (client, block) = (client.clone(), self.chance.once_in(2));
-        tokio::spawn(async move {
+        self.asking.spawn(async move {
             let _maybe = if block { client.block(&foe).await } else { client.unblock(&foe).await };
+            Answer::Nothing
         });
+    }
+
+    fn change(&mut self, client: &Client) {
+        let text = format!("edit {} of {} on {}", self.sent, self.uid, self.device);
+        if let Some(change) = self.known.change(&self.uid, text, &mut self.chance) {
+            let number = self.book.asks(change);
+            self.ask(client, number);
+        }
+    }
+
+    fn ask(&mut self, client: &Client, number: usize) {
+        self.under_way.insert(number);
+        let op = deeds::op_of(&self.book.tries(number));
+        self.asking.spawn(deeds::ask(client.clone(), number, op));
+    }
+
+    /// Repeats what has no answer yet, as an app does that wants to know.
+    fn ask_again(&mut self, client: &Client) {
+        if self.live
+            && self.asking.len() < ASKING_MAX
+            && let Some(number) = self.lost.pop()
+        {
+            self.ask(client, number);
+        }
+    }
+
+    fn look(&mut self, client: &Client) {
+        let Some((path, op)) = self.known.look(&mut self.chance) else { return };
+        let (client, uid, asked) = (client.clone(), self.uid.clone(), self.book.moment());
+        self.asking.spawn(async move {
+            let answer = client.request(op).await;
+            Answer::Looked(answer.map_or_else(|_| Vec::new(), |answer| deeds::readings(&uid, asked, path, answer)))
+        });
+    }
+
+    fn answered(&mut self, answer: Answer) -> Again {
+        if let Answer::Changed(number, _) = answer {
+            self.under_way.remove(&number);
+        }
+        match answer {
+            Answer::Changed(number, Some(fate)) => self.book.changed(number, fate),
+            Answer::Changed(number, None) => self.lost.push(number),
+            Answer::Looked(readings) => self.book.read(readings),
+            Answer::Nothing => {}
+        }
+        Again::No
     }
 
     fn take(&mut self, event: Event) -> Again {
@@ -159,19 +243,26 @@ impl App {
                 self.open -= 1;
                 self.book.answered(&refused.message_id.to_string(), Fate::Refused);
             }
-            Event::Connection(ConnectionState::Waiting { retry_in_ms }) if *retry_in_ms > WAIT_MS_MAX => {
-                return Again::Yes;
+            Event::Connection(ConnectionState::Live { .. }) => self.live = true,
+            Event::Connection(ConnectionState::Waiting { retry_in_ms }) => {
+                self.live = false;
+                if *retry_in_ms > WAIT_MS_MAX {
+                    return Again::Yes;
+                }
             }
             Event::Connection(ConnectionState::Stopped(why)) => panic!("{} on {}: {why:?}", self.uid, self.device),
             Event::ConversationsReset { .. } => panic!("{} on {} was reset", self.uid, self.device),
             _ => {}
         }
         if let Some(entry) = Entry::of_event(event) {
-            if let What::Message { peer, from, .. } = &entry.what
-                && *from != self.uid
+            if let What::Message(message) = &entry.what
+                && message.from != self.uid
             {
-                self.unread.push((peer.parse().unwrap(), Seq::new(entry.seq)));
+                self.unread.push((message.peer.parse().unwrap(), Seq::new(entry.seq)));
             }
+            self.known.note(&entry);
+            deeds::note_sighting(&self.book, &self.uid, &entry);
+            self.book.read(deeds::reading_of(&self.uid, self.started, Path::Pushed, entry.clone()));
             self.book.told(&self.uid, &self.device, entry);
         }
         Again::No

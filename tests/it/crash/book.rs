@@ -2,12 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::{sync::watch, time::Instant};
 
-use crate::checker::{Connection, Entry, Fate, Sending};
+use crate::checker::{Change, Connection, Entry, Fate, Reading, Sending, Sighting};
 
 /// How far everyone is; every change is an event that tests wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Progress {
     pub acked: usize,
     /// Messages handed to a client and not answered yet.
     pub open: usize,
+    /// Changes asked for and not answered yet.
+    pub asked: usize,
     /// Entries that apps were told.
     pub told: usize,
 }
@@ -25,12 +30,16 @@ pub struct Book {
     pages: Mutex<Pages>,
     progress: watch::Sender<Progress>,
     begin: Instant,
+    moments: AtomicU64,
 }
 
 /// What it holds.
 #[derive(Default)]
 pub struct Pages {
     pub sendings: Vec<Sending>,
+    pub changes: Vec<Change>,
+    pub readings: Vec<Reading>,
+    pub sightings: Vec<Sighting>,
     at: BTreeMap<String, usize>,
     /// By user and device.
     pub streams: BTreeMap<(String, String), Vec<Vec<Entry>>>,
@@ -40,7 +49,12 @@ pub struct Pages {
 
 impl Default for Book {
     fn default() -> Self {
-        Self { pages: Mutex::default(), progress: watch::Sender::default(), begin: tokio::time::Instant::now() }
+        Self {
+            pages: Mutex::default(),
+            progress: watch::Sender::default(),
+            begin: tokio::time::Instant::now(),
+            moments: AtomicU64::new(1),
+        }
     }
 }
 
@@ -56,6 +70,11 @@ impl Book {
     /// Milliseconds since the book was opened.
     pub fn now_ms(&self) -> u64 {
         u64::try_from(self.begin.elapsed().as_millis()).unwrap()
+    }
+
+    /// This moment: after everything that got one before, and before everything that gets one later.
+    pub fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::SeqCst)
     }
 
     pub fn handed_over(&self, sending: Sending) {
@@ -83,6 +102,45 @@ impl Book {
         });
     }
 
+    /// A change is asked for, the first time; its number.
+    pub fn asks(&self, change: Change) -> usize {
+        let mut pages = self.pages();
+        pages.changes.push(change);
+        let number = pages.changes.len() - 1;
+        drop(pages);
+        self.progress.send_modify(|progress| progress.asked += 1);
+        number
+    }
+
+    /// It is asked for once more, or for the first time; what it is.
+    pub fn tries(&self, number: usize) -> Change {
+        let mut pages = self.pages();
+        pages.changes[number].tries += 1;
+        pages.changes[number].clone()
+    }
+
+    /// It has its answer.
+    pub fn changed(&self, number: usize, fate: Fate) {
+        let answered = self.moment();
+        let mut pages = self.pages();
+        let change = &mut pages.changes[number];
+        assert_eq!(change.fate, Fate::Open, "answered twice: {change:?}");
+        (change.fate, change.answered) = (fate, answered);
+        drop(pages);
+        self.progress.send_modify(|progress| progress.asked -= 1);
+    }
+
+    /// Somebody has seen an entry.
+    pub fn sighted(&self, uid: &str, seq: u64) {
+        let moment = self.moment();
+        self.pages().sightings.push(Sighting { uid: uid.to_owned(), seq, moment });
+    }
+
+    /// Somebody has read messages.
+    pub fn read(&self, readings: impl IntoIterator<Item = Reading>) {
+        self.pages().readings.extend(readings);
+    }
+
     /// An app starts: what it sees from now on is a life of its own.
     pub fn starts(&self, uid: &str, device: &str) {
         self.pages().streams.entry((uid.to_owned(), device.to_owned())).or_default().push(Vec::new());
@@ -96,8 +154,8 @@ impl Book {
         self.progress.send_modify(|progress| progress.told += 1);
     }
 
-    pub fn killed(&self) {
-        let now = self.now_ms();
-        self.pages().deaths.push(now);
+    /// The server was there until then.
+    pub fn ended(&self, at_ms: u64) {
+        self.pages().deaths.push(at_ms);
     }
 }

@@ -6,127 +6,9 @@ use tidings_schema::{
 };
 
 use super::{
-    SETTINGS,
     raw::{RawDevice, fresh_id, text_send},
+    scene::{FROM_THE_START, Retry, Scene, messages, next_message, next_message_named},
 };
-use crate::{
-    checker::{self, Fate, History, Rule, Sending, User, What},
-    server::Server,
-};
-
-/// A server and the few who use it, one raw device each.
-pub struct Scene {
-    pub server: Server,
-    pub history: History,
-    _dir: tempfile::TempDir,
-}
-
-impl Scene {
-    /// `broken` names mutants and faults, separated by commas.
-    pub async fn new(broken: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut settings = SETTINGS.to_vec();
-        settings.push(("TIDINGS_MUTANT", broken));
-        let server = Server::start(dir.path(), &settings).await;
-        let history = History { cursor_flush_ms: super::CURSOR_FLUSH_MS, ..History::default() };
-        Self { server, history, _dir: dir }
-    }
-
-    /// A device that leaves its place to the server.
-    pub async fn device(&self, uid: &str, device: &str) -> RawDevice {
-        self.resumed(uid, device, None).await
-    }
-
-    pub async fn resumed(&self, uid: &str, device: &str, resume: Option<wire::Resume>) -> RawDevice {
-        let token = self.server.token(uid).await;
-        RawDevice::connect(&self.server.url(), &token, device, resume).await.unwrap()
-    }
-
-    /// `kill -9`, then a start with other mutants and faults.
-    pub async fn kill(&mut self, broken: &str) {
-        self.server.kill().await;
-        self.server.set("TIDINGS_MUTANT", Some(broken));
-        self.server.restart().await;
-    }
-
-    /// Writes down that `from` hands over a message to `to`.
-    pub fn note(&mut self, id: &str, from: &str, to: &str, fate: Fate) {
-        let (id, from, to) = (id.to_owned(), from.to_owned(), to.to_owned());
-        let text = format!("text of {id}");
-        self.history.sendings.push(Sending { id, from, device: "raw".into(), to, text, fate });
-    }
-
-    /// Sends and waits for the ack; the seq.
-    pub async fn send(&mut self, by: &mut RawDevice, to: &str) -> u64 {
-        let id = fresh_id();
-        self.send_again(by, &id, to, Retry::No).await
-    }
-
-    /// Sends under this id, and writes down what it was acked with the first time.
-    pub async fn send_again(&mut self, by: &mut RawDevice, id: &str, to: &str, retry: Retry) -> u64 {
-        let from = by.welcome.uid.clone();
-        let answer = by.ask(text_send(id, to, &format!("text of {id}"), retry == Retry::Yes)).await.unwrap();
-        let Body::SendAck(ack) = answer else { panic!("not acked: {answer:?}") };
-        if !self.history.sendings.iter().any(|known| known.id == id) {
-            self.note(id, &from, to, Fate::Acked(ack.seq));
-        }
-        ack.seq
-    }
-
-    /// What everybody has, judged.
-    pub async fn judge(mut self, users: &[&str]) -> Vec<Rule> {
-        for uid in users {
-            let user = self.device(uid, "auditor").await.audit().await.unwrap();
-            self.history.users.insert((*uid).to_owned(), user);
-        }
-        let violations = checker::check(&self.history);
-        let mut rules: Vec<Rule> = violations.iter().map(|violation| violation.rule).collect();
-        println!("{violations:#?}");
-        rules.dedup();
-        rules
-    }
-
-    /// Waits until the server's clock has moved on, by asking it to keep messages of an otherwise silent user.
-    pub async fn pass_time(&self, ms: u64) {
-        let mut clock = self.device("clock", "raw").await;
-        let begin = clock.welcome.server_time;
-        let mut now = begin;
-        while now < begin + ms {
-            let id = fresh_id();
-            let answer = clock.ask(text_send(&id, "clock", "tick", false)).await.unwrap();
-            let Body::SendAck(ack) = answer else { panic!("not acked: {answer:?}") };
-            now = ack.time;
-        }
-    }
-}
-
-/// Whether a send says that it is a repetition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    Yes,
-    No,
-}
-
-/// The next message pushed to a device.
-async fn next_message(device: &mut RawDevice) -> wire::Message {
-    loop {
-        for entry in device.push().await.unwrap().entries {
-            if let Some(wire::entry::Body::Message(message)) = entry.body {
-                return message;
-            }
-        }
-    }
-}
-
-fn messages(user: &User) -> Vec<&str> {
-    let ids = user.inbox.iter().filter_map(|kept| match &kept.entry.what {
-        What::Message { id, .. } => Some(id.as_str()),
-        _ => None,
-    });
-    ids.collect()
-}
-
-const FROM_THE_START: Option<wire::Resume> = Some(wire::Resume { inbox: Some(0), log_id: bytes::Bytes::new() });
 
 #[tokio::test]
 async fn what_only_the_sender_had_at_the_kill_arrives_although_the_sender_never_returns() {
@@ -224,16 +106,6 @@ async fn what_was_blocked_never_shows_although_the_server_was_killed_before_the_
     let kept = scene.device("bob", "auditor").await.audit().await.unwrap();
     assert_eq!(messages(&kept), [first.as_str(), after.as_str()]);
     assert_eq!(scene.judge(&["alice", "bob"]).await, []);
-}
-
-/// Skips what was pushed before.
-async fn next_message_named(device: &mut RawDevice, id: &str) -> wire::Message {
-    loop {
-        let message = next_message(device).await;
-        if message.message_id == id {
-            return message;
-        }
-    }
 }
 
 /// Hands a message over, kills the server before it answers, and returns who is back and the id.

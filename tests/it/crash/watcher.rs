@@ -5,8 +5,13 @@ use std::sync::Arc;
 use tidings_schema::wire::{self, client_frame::Op};
 use tokio::sync::watch;
 
-use super::{book::Book, chance::Chance, raw::RawDevice};
-use crate::checker::{Connection, Step};
+use super::{
+    book::Book,
+    chance::Chance,
+    deeds::{note_sighting, reading_of},
+    raw::RawDevice,
+};
+use crate::checker::{Connection, Kept, Path, Step};
 
 /// One such device.
 pub struct Watcher {
@@ -24,7 +29,7 @@ impl Watcher {
     pub async fn run(mut self, mut life: watch::Receiver<Option<usize>>) {
         loop {
             let Ok(up) = life.wait_for(Option::is_some).await.map(|up| *up) else { return };
-            let opened_ms = self.book.now_ms();
+            let (opened_ms, asked) = (self.book.now_ms(), self.book.moment());
             let Ok(device) = RawDevice::connect(&self.url, &self.token, DEVICE, None).await else {
                 if life.changed().await.is_err() {
                     return;
@@ -39,7 +44,7 @@ impl Watcher {
                 resume_after: device.welcome.resume_after,
                 steps: Vec::new(),
             };
-            let connection = self.watch(device, connection, &mut life).await;
+            let connection = self.watch(device, connection, asked, &mut life).await;
             self.book.pages().connections.push(connection);
         }
     }
@@ -49,6 +54,7 @@ impl Watcher {
         &mut self,
         mut device: RawDevice,
         mut connection: Connection,
+        asked: u64,
         life: &mut watch::Receiver<Option<usize>>,
     ) -> Connection {
         let (mut last, mut unacked) = (connection.resume_after, 0);
@@ -62,6 +68,7 @@ impl Watcher {
                 connection.steps.push(Step::Pushed { seq: entry.seq, redelivery: entries.redelivery });
                 last = last.max(entry.seq);
                 unacked += 1;
+                self.note(asked, Kept::of_wire(entry));
             }
             if unacked >= self.chance.between(1, 100) {
                 connection.steps.push(Step::Acked { seq: last, at_ms: self.book.now_ms() });
@@ -72,5 +79,11 @@ impl Watcher {
             }
         }
         connection
+    }
+
+    /// What was pushed by a connection that was opened after the moment.
+    fn note(&self, asked: u64, Kept { entry, .. }: Kept) {
+        note_sighting(&self.book, &self.uid, &entry);
+        self.book.read(reading_of(&self.uid, asked, Path::Pushed, entry));
     }
 }

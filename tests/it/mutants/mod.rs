@@ -4,10 +4,10 @@
 use tidings_schema::wire::{self, client_frame::Op};
 
 use crate::{
-    checker::{Connection, Rule, Step},
+    checker::{Asked, Connection, Fate, Rule, Step, Target, What},
     crash::{
-        cases::{Retry, Scene},
         raw::{fresh_id, text_send},
+        scene::{FROM_THE_START, Retry, Scene, next_message},
     },
 };
 
@@ -29,6 +29,10 @@ caught!(deliveries_out_of_chain_are_caught, answers_get_lost, "deliver_out_of_ch
 caught!(accepted_before_the_sync_is_caught, recipient_never_syncs, "accepted_before_durable", Rule::Lost);
 caught!(a_mark_removed_too_early_is_caught, sender_never_returns, "mark_removed_too_early", Rule::Lost);
 caught!(a_cursor_before_its_ack_is_caught, device_reads_half, "cursor_before_push", Rule::Cursor);
+caught!(an_ok_before_the_redaction_is_caught, recalled_and_not_written, "ok_before_redacted", Rule::Redacted);
+caught!(a_peer_that_accepts_too_early_is_caught, seen_and_not_written, "accepted_before_redacted", Rule::Redacted);
+caught!(a_history_that_is_not_redacted_is_caught, recalled_when_projected, "history_forgets_redaction", Rule::Redacted);
+caught!(a_deletion_that_no_replay_applies_is_caught, killed_after_a_deletion, "deletion_lost_in_replay", Rule::Shown);
 
 /// A slow disk; the server dies as soon as some sends are acked.
 async fn killed_right_after_acks(mutant: &str) -> Vec<Rule> {
@@ -119,6 +123,82 @@ async fn device_reads_half(mutant: &str) -> Vec<Rule> {
         let _refused = phone.ask(text_send(&fresh_id(), "@nobody", "no", false)).await.unwrap();
         scene.history.connections.push(connection);
     }
+    scene.judge(&["alice"]).await
+}
+
+/// One sends the other a message; both have it, and no memory has it any more. Its name in both inboxes.
+async fn told_and_forgotten(scene: &mut Scene, from: &str, to: &str) -> Target {
+    let mut sender = scene.device(from, "raw").await;
+    let seq = scene.send(&mut sender, to).await;
+    next_message(&mut scene.resumed(to, "phone", FROM_THE_START).await).await;
+    drop(sender);
+    scene.pass_time(2_500).await;
+    let id = scene.history.sendings.last().unwrap().id.clone();
+    Target { seq, author: from.to_owned(), id }
+}
+
+/// The author's messages are never written anew, until the server is killed; whatever it was answered, the author looks.
+async fn recalled_and_not_written(mutant: &str) -> Vec<Rule> {
+    let mut scene = Scene::new("").await;
+    let target = told_and_forgotten(&mut scene, "held-alice", "bob").await;
+    scene.kill(&format!("{mutant}held_redactions")).await;
+    let mut alice = scene.device("held-alice", "raw").await;
+    let number = scene.note_change(&alice, "bob", Asked::Recall(target));
+    scene.try_change(&mut alice, number).await;
+    scene.look(&mut alice, "bob").await;
+    scene.kill("").await;
+    if scene.history.changes[number].fate == Fate::Open {
+        let mut alice = scene.device("held-alice", "raw").await;
+        scene.try_change(&mut alice, number).await;
+    }
+    recall_arrives(scene, "bob", &["held-alice", "bob"]).await
+}
+
+/// The peer's messages are never written anew, until the server is killed; it looks when it has seen the recall.
+async fn seen_and_not_written(mutant: &str) -> Vec<Rule> {
+    let mut scene = Scene::new("").await;
+    let target = told_and_forgotten(&mut scene, "alice", "held-bob").await;
+    scene.kill(&format!("{mutant}held_redactions")).await;
+    let mut alice = scene.device("alice", "raw").await;
+    let mut bob = scene.device("held-bob", "phone").await;
+    scene.change(&mut alice, "held-bob", Asked::Recall(target)).await;
+    scene.see(&mut bob, |what| matches!(what, What::Recalled { .. })).await;
+    scene.look(&mut bob, "alice").await;
+    scene.kill("").await;
+    recall_arrives(scene, "held-bob", &["alice", "held-bob"]).await
+}
+
+/// A message that is in the history already is taken back.
+async fn recalled_when_projected(mutant: &str) -> Vec<Rule> {
+    let mut scene = Scene::new(mutant).await;
+    let target = told_and_forgotten(&mut scene, "alice", "bob").await;
+    let mut alice = scene.device("alice", "raw").await;
+    scene.change(&mut alice, "bob", Asked::Recall(target)).await;
+    drop(alice);
+    scene.pass_time(2_500).await;
+    let mut alice = scene.device("alice", "raw").await;
+    scene.look(&mut alice, "bob").await;
+    recall_arrives(scene, "bob", &["alice", "bob"]).await
+}
+
+/// Waits until the peer has the recall too.
+async fn recall_arrives(mut scene: Scene, peer: &str, users: &[&str]) -> Vec<Rule> {
+    let mut peer = scene.resumed(peer, "phone", FROM_THE_START).await;
+    scene.see(&mut peer, |what| matches!(what, What::Recalled { .. })).await;
+    scene.judge(users).await
+}
+
+/// Who deletes a message looks again after a kill.
+async fn killed_after_a_deletion(mutant: &str) -> Vec<Rule> {
+    let mut scene = Scene::new(mutant).await;
+    let mut alice = scene.device("alice", "raw").await;
+    for _ in 0..3 {
+        scene.send(&mut alice, "alice").await;
+    }
+    scene.change(&mut alice, "alice", Asked::Delete { seqs: vec![2], upto: 0 }).await;
+    scene.kill(mutant).await;
+    let mut alice = scene.device("alice", "raw").await;
+    scene.look(&mut alice, "alice").await;
     scene.judge(&["alice"]).await
 }
 

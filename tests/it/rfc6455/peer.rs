@@ -55,6 +55,10 @@ impl Peer {
             head.push(timeout(PATIENCE, stream.read_u8()).await.expect("an answer").unwrap());
         }
         let head = String::from_utf8(head).unwrap();
+        if head.starts_with("HTTP/1.1 408 ") {
+            // A machine that is very busy: the request waited for longer than requests may.
+            return Box::pin(Self::connect_with(address, headers)).await;
+        }
         assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
         (Self { stream, queued: Vec::new(), came: Vec::new(), mask: 0x37fa_213d, masked: 0 }, head)
     }

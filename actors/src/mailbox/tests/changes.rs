@@ -535,3 +535,78 @@ async fn a_recall_reaches_somebody_who_has_blocked_its_author_and_an_edit_does_n
     let theirs: Vec<String> = texts(&bench.inbox(BOB).await).into_iter().map(|(_, text)| text).collect();
     assert_eq!(theirs, ["", "two"]);
 }
+
+/// Three messages; the newest is deleted, and before that is durable something more. What is shown as the newest then.
+async fn newest_after(second: Deletion) -> Option<(u64, String)> {
+    let held = Arc::new(HeldSync::new(Arc::new(MemoryStore::new())));
+    let mut bench = Bench::pair(held.clone()).await;
+    for number in 1..=3 {
+        bench.say(ALICE, "bob", number, &format!("m{number}")).await;
+    }
+    bench.settle().await;
+    held.hold();
+    bench.ask("alice", 1, 50, delete("bob", seqs(&[3])));
+    bench.ask("alice", 1, 51, delete("bob", second));
+    held.held(1).await;
+    held.stop_holding();
+    held.release_all();
+    assert!(matches!(bench.answer_to(1, 51).await, Body::Ok(_)));
+    bench.last(ALICE).await
+}
+
+#[actix::test]
+async fn a_delete_that_is_not_durable_yet_counts_for_the_one_behind_it() {
+    assert_eq!(newest_after(seqs(&[2])).await, Some((1, "m1".into())));
+}
+
+#[actix::test]
+async fn a_delete_that_is_not_durable_yet_counts_for_one_that_repeats_it() {
+    assert_eq!(newest_after(seqs(&[3, 2])).await, Some((1, "m1".into())));
+}
+
+#[actix::test]
+async fn a_delete_that_is_not_durable_yet_counts_for_one_up_to_a_message() {
+    assert_eq!(newest_after(Deletion::Upto(Seq::new(2))).await, None);
+}
+
+#[actix::test]
+async fn what_is_left_after_a_delete_says_nothing_that_is_being_recalled() {
+    let held = Arc::new(HeldSync::new(Arc::new(MemoryStore::new())));
+    let mut bench = Bench::pair(held.clone()).await;
+    bench.say(ALICE, "bob", 1, "secret").await;
+    bench.say(ALICE, "bob", 2, "newest").await;
+    bench.settle().await;
+    held.hold();
+    bench.ask("alice", 1, 50, change_op("bob", (1, "alice", 1), Change::Recall));
+    bench.ask("alice", 1, 51, delete("bob", seqs(&[2])));
+    held.held(1).await;
+    held.stop_holding();
+    held.release_all();
+    assert!(matches!(bench.answer_to(1, 51).await, Body::Ok(_)));
+    assert_eq!(bench.last(ALICE).await, Some((1, String::new())));
+}
+
+#[actix::test]
+async fn a_message_that_was_never_shown_is_not_shown_by_its_edit() {
+    let mut bench = Bench::pair(Arc::new(MemoryStore::new())).await;
+    bench.say(BOB, "alice", 9, "hello").await;
+    bench.settle().await;
+    assert!(bench.done(BOB, 50, Op::Block(uid("alice"))).await.is_ok());
+    let seq = bench.say(ALICE, "bob", 1, "insult").await;
+    bench.settle().await;
+    assert!(bench.done(BOB, 51, Op::Unblock(uid("alice"))).await.is_ok());
+    assert!(bench.change(ALICE, 52, "bob", (seq, "alice", 1), edit("insult again")).await.is_ok());
+    assert!(bench.change(ALICE, 53, "bob", (seq, "alice", 1), Change::Recall).await.is_ok());
+    bench.settle().await;
+    let said: Vec<String> = texts(&bench.inbox(BOB).await).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(said, ["hello", ""]);
+}
+
+#[actix::test]
+async fn only_conversations_that_are_there_are_set_or_deleted() {
+    let mut bench = Bench::pair(Arc::new(MemoryStore::new())).await;
+    let set = Op::SetConversation { peer: uid("stranger"), pinned: Some(true), muted: None };
+    assert_eq!(bench.done(ALICE, 50, set).await, code(ErrorCode::NoSuchConversation));
+    assert_eq!(bench.done(ALICE, 51, delete("stranger", Deletion::Whole)).await, code(ErrorCode::NoSuchConversation));
+    assert_eq!(bench.views(ALICE).await, []);
+}

@@ -7,7 +7,7 @@ use tidings_schema::{
     wire,
 };
 
-use super::{Change, Core, Draft, Event, Identity, Lost, Output, SendError, Stored};
+use super::{Change, Core, Draft, Event, Identity, Lost, Output, RequestError, SendError, Stored};
 
 /// One client whose driver is the test.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct InMemory {
     pub written: VecDeque<wire::ClientFrame>,
     /// What the app was told, oldest first.
     pub events: VecDeque<Event>,
+    /// Answers to requests of the app, oldest first.
+    pub answers: VecDeque<(u64, Result<wire::server_frame::Body, RequestError>)>,
     /// Whether the client has a connection.
     pub link: Link,
 }
@@ -43,9 +45,8 @@ impl InMemory {
     pub fn new(seed: u64, now: Millis) -> Self {
         let identity = Identity { device_id: Some("d1".into()), platform: "test".into() };
         let core = Core::new(identity, Stored::default(), seed, now);
-        let empty = (Stored::default(), VecDeque::new(), VecDeque::new());
-        let (stored, written, events) = empty;
-        let mut client = Self { core, now, seed, ids: 0, stored, written, events, link: Link::Down };
+        let (stored, written, events, answers) = Default::default();
+        let mut client = Self { core, now, seed, ids: 0, stored, written, events, answers, link: Link::Down };
         client.wait(0);
         client
     }
@@ -112,6 +113,22 @@ impl InMemory {
         Ok(id)
     }
 
+    /// The app asks, or changes something.
+    ///
+    /// # Errors
+    /// As [`Core::request`].
+    pub fn request(&mut self, op: wire::client_frame::Op) -> Result<u64, RequestError> {
+        let request = self.core.request(op, self.now)?;
+        self.carry_out();
+        Ok(request)
+    }
+
+    /// The user presses a key.
+    pub fn typing(&mut self, peer: &tidings_schema::id::Uid) {
+        self.core.typing(peer, self.now);
+        self.carry_out();
+    }
+
     /// The app applied everything up to `seq`.
     pub fn applied(&mut self, seq: Seq) {
         self.core.applied(seq, self.now);
@@ -126,6 +143,7 @@ impl InMemory {
         self.link = Link::Down;
         self.written.clear();
         self.events.clear();
+        self.answers.clear();
         self.wait(0);
     }
 
@@ -135,7 +153,7 @@ impl InMemory {
                 Output::Persist(change) => self.persist(change),
                 Output::Write(frame) => self.written.push_back(frame),
                 Output::Event(event) => self.events.push_back(event),
-                Output::Answer(..) => {}
+                Output::Answer(request, answer) => self.answers.push_back((request, answer)),
                 Output::RenewToken => self.core.renewed("renewed".into()),
                 Output::Connect => self.link = Link::Wanted,
                 Output::Disconnect => self.link = Link::Down,
@@ -148,6 +166,7 @@ impl InMemory {
             Change::Add(send) => self.stored.sends.push(*send),
             Change::Remove(id) => self.stored.sends.retain(|send| send.message_id != id.to_string()),
             Change::Place(place) => self.stored.place = Some(place),
+            Change::Scrub => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use tidings_schema::{
     wire,
 };
 
-use super::Place;
+use super::{Event, Place};
 
 /// One thing for the driver to do; they are to be done in the order they are polled.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,103 +36,8 @@ pub enum Change {
     Remove(MessageId),
     /// The place in the inbox moved.
     Place(Place),
-}
-
-/// What the app learns.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The next message, incoming or one's own (sent by any device).
-    Message(Box<Message>),
-    /// A message of this client is durable at the server.
-    Sent(Sent),
-    /// A message will never be accepted; it is out of the queue.
-    Refused(Refused),
-    /// What a peer's devices have of our messages (cumulative seqs of our inbox).
-    Receipt {
-        /// Place of this entry in the inbox.
-        seq: Seq,
-        /// The peer.
-        peer: String,
-        /// Our messages up to here arrived.
-        delivered_upto: Seq,
-        /// Our messages up to here were read.
-        read_upto: Seq,
-    },
-    /// The user's read marker moved, here or on another device.
-    ReadMoved {
-        /// Place of this entry in the inbox.
-        seq: Seq,
-        /// The conversation's peer.
-        peer: String,
-        /// Read up to here.
-        upto: Seq,
-    },
-    /// The user blocked or unblocked a peer.
-    BlockMoved {
-        /// Place of this entry in the inbox.
-        seq: Seq,
-        /// The peer.
-        peer: String,
-        /// How it stands now.
-        now: BlockState,
-    },
-    /// A message was recalled, edited or reacted to, or the user deleted messages or set how a conversation is shown.
-    Changed {
-        /// Place of this entry in the inbox.
-        seq: Seq,
-        /// When, ms since the Unix epoch.
-        time: u64,
-        /// The conversation's peer.
-        peer: String,
-        /// The entry's body.
-        what: Box<wire::entry::Body>,
-    },
-    /// A peer is writing to us; shown for some seconds.
-    Typing {
-        /// The peer.
-        peer: String,
-    },
-    /// An entry this version does not know, or one that a conversation list contained: only the place moves.
-    Advanced {
-        /// Place of this entry in the inbox.
-        seq: Seq,
-    },
-    /// The inbox is another one, or this device was away too long: drop what is kept of it and show this instead.
-    ConversationsReset {
-        /// Everything there is, newest first.
-        conversations: Vec<wire::ConversationView>,
-        /// Entries after this seq follow.
-        as_of: Seq,
-    },
-    /// The connection changed.
-    Connection(ConnectionState),
-}
-
-impl Event {
-    /// The place in the inbox that is reached when the app has applied this event.
-    #[must_use]
-    pub fn seq(&self) -> Option<Seq> {
-        match self {
-            Self::Message(message) => Some(message.seq),
-            Self::Receipt { seq, .. } | Self::ReadMoved { seq, .. } | Self::BlockMoved { seq, .. } => Some(*seq),
-            Self::Changed { seq, .. } | Self::Advanced { seq } => Some(*seq),
-            Self::ConversationsReset { as_of, .. } => Some(*as_of),
-            Self::Sent(_) | Self::Refused(_) | Self::Typing { .. } | Self::Connection(_) => None,
-        }
-    }
-}
-
-/// A message of the inbox.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    /// Place in the inbox.
-    pub seq: Seq,
-    /// When it was accepted, ms since the Unix epoch.
-    pub time: u64,
-    /// The other side of the conversation.
-    pub peer: String,
-    /// The message itself.
-    pub message: wire::Message,
+    /// A message of this user was recalled or edited: what it said may stand nowhere any more.
+    Scrub,
 }
 
 /// A message of this client that the server keeps.
@@ -211,7 +116,8 @@ pub enum RequestError {
         /// In words.
         text: String,
     },
-    /// No connection, or it broke before the answer; whether it was done is unknown.
+    /// No connection, or it broke before the answer; whether it was done is unknown. A change is told so only when the
+    /// client has ended.
     #[error("not connected")]
     Disconnected,
     /// No answer in time; whether it was done is unknown.

@@ -4,20 +4,16 @@ use std::collections::BTreeMap;
 
 use tidings_schema::{
     id::{LogId, MessageId, Millis, Seq},
-    wire::{self, client_frame::Op, entry, server_frame::Body},
+    wire::{self, client_frame::Op, server_frame::Body},
 };
 
 use super::{
-    Asked, BlockState, Change, ConnectionState, Core, Event, Message, Output, PULL_AGAIN_MS, Phase, Refused,
-    RequestError, Sent, StopReason,
-    inbox::{Turn, peer_of},
-    output::may_retry,
+    Change, ConnectionState, Core, Event, Output, PULL_AGAIN_MS, Phase, Refused, RequestError, Sent, StopReason,
+    ask::Asked, output::may_retry,
 };
 
 /// Close code: a newer connection of this device took over.
 pub(super) const CLOSE_REPLACED: u16 = 4001;
-/// Pulls in a row that bring nothing although the head is higher; then a new connection lets the server decide.
-const FRUITLESS_PULLS_MAX: u32 = 3;
 
 impl Core {
     /// A frame arrived.
@@ -81,6 +77,7 @@ impl Core {
             self.write(0, Op::Ack(wire::Ack { inbox: seq.get() }));
         }
         self.write_sends(now);
+        self.write_changes(now);
         self.write_markers();
     }
 
@@ -110,20 +107,15 @@ impl Core {
         self.write_sends(now);
     }
 
-    /// The server keeps it. Told once, whether an ack or the entry itself says so first.
-    fn in_log(&mut self, sent: Sent) {
-        if self.outgoing.done(sent.message_id).is_some() {
-            self.outputs.push_back(Output::Persist(Change::Remove(sent.message_id)));
-            self.event(Event::Sent(sent));
-        }
-    }
-
     fn refused(&mut self, re: u64, error: wire::Error, now: Millis) {
         if let Some(message_id) = self.outgoing.message_of(re) {
             return self.send_refused(re, message_id, error, now);
         }
         if matches!(self.phase, Phase::Greeting { .. }) || re == 0 {
             return self.connection_refused(error, now);
+        }
+        if self.changes.is_attempt(re) {
+            return self.change_refused(re, error, now);
         }
         match self.asked.remove(&re) {
             Some(Asked::App { request, .. }) => {
@@ -149,6 +141,15 @@ impl Core {
         self.write_sends(now);
     }
 
+    fn change_refused(&mut self, re: u64, error: wire::Error, now: Millis) {
+        if may_retry(error.code) {
+            self.changes.put_off(re, error.retry_after_ms, now);
+        } else if let Some(request) = self.changes.answered(re) {
+            self.answer(request, Err(RequestError::Refused { code: error.code, text: error.text }));
+        }
+        self.write_changes(now);
+    }
+
     /// An error about the connection itself: the code says whether to come back.
     fn connection_refused(&mut self, error: wire::Error, now: Millis) {
         if self.token_error(&error, now) {
@@ -172,6 +173,10 @@ impl Core {
     }
 
     fn answered(&mut self, re: u64, body: Body, now: Millis) {
+        if let Some(request) = self.changes.answered(re) {
+            self.answer(request, Ok(body));
+            return self.write_changes(now);
+        }
         match (self.asked.remove(&re), body) {
             (Some(Asked::App { request, .. }), body) => self.answer(request, Ok(body)),
             (Some(Asked::Pull { .. }), Body::Page(page)) => self.pulled(page, now),
@@ -205,102 +210,6 @@ impl Core {
         self.outputs.push_back(Output::Persist(Change::Place(self.inbox.place())));
         self.live(unread_total, now);
         self.pull(now);
-    }
-
-    fn pushed(&mut self, entries: wire::Entries, now: Millis) {
-        if !matches!(self.phase, Phase::Live) || !self.same_log(&entries.log_id, now) {
-            return;
-        }
-        if self.take_entries(entries.entries) == Turn::Gap {
-            self.pull(now);
-        }
-        self.write_sends(now);
-    }
-
-    fn pulled(&mut self, page: wire::Page, now: Millis) {
-        if !self.same_log(&page.log_id, now) {
-            return;
-        }
-        let before = self.inbox.received;
-        let _ = self.take_entries(page.entries);
-        let behind = self.inbox.received < Seq::new(page.head);
-        if self.inbox.received > before {
-            self.fruitless_pulls = 0;
-            if page.more || behind {
-                self.pull(now);
-            }
-        } else if behind {
-            self.fruitless_pulls += 1;
-            self.pull_at = Some(now.plus(PULL_AGAIN_MS));
-        }
-        if self.fruitless_pulls >= FRUITLESS_PULLS_MAX {
-            self.give_up(now);
-        }
-        self.write_sends(now);
-    }
-
-    /// Seq 1 names the log it begins. Another one than ours: a new `hello` gets us a reset.
-    fn same_log(&mut self, named: &[u8], now: Millis) -> bool {
-        let named = LogId::from_wire(named).ok().flatten();
-        let Some(named) = named else { return true };
-        let same = *self.inbox.log_id.get_or_insert(named) == named;
-        if !same {
-            self.give_up(now);
-        }
-        same
-    }
-
-    /// Applies what is next and drops what is known; [`Turn::Gap`] when something between is missing.
-    fn take_entries(&mut self, entries: Vec<wire::Entry>) -> Turn {
-        for entry in entries {
-            match self.inbox.turn(Seq::new(entry.seq)) {
-                Turn::Old => {}
-                Turn::Next => self.take_entry(entry),
-                Turn::Gap => return Turn::Gap,
-            }
-        }
-        Turn::Next
-    }
-
-    fn take_entry(&mut self, entry: wire::Entry) {
-        let seq = Seq::new(entry.seq);
-        let fresh = self.inbox.take(&entry);
-        if let Some(entry::Body::Message(message)) = &entry.body
-            && message.from == self.uid
-            && let Ok(message_id) = message.message_id.parse::<MessageId>()
-        {
-            self.in_log(Sent { message_id, seq, time: entry.time });
-        }
-        let event = if fresh { event_of(entry) } else { Event::Advanced { seq } };
-        self.event(event);
-    }
-}
-
-fn event_of(entry: wire::Entry) -> Event {
-    let seq = Seq::new(entry.seq);
-    let Some(peer) = peer_of(&entry).map(str::to_owned) else { return Event::Advanced { seq } };
-    let block = |peer, now| Event::BlockMoved { seq, peer, now };
-    match entry.body {
-        Some(entry::Body::Message(message)) => {
-            Event::Message(Box::new(Message { seq, time: entry.time, peer, message }))
-        }
-        Some(entry::Body::Receipt(receipt)) => Event::Receipt {
-            seq,
-            peer,
-            delivered_upto: Seq::new(receipt.delivered_upto),
-            read_upto: Seq::new(receipt.read_upto),
-        },
-        Some(entry::Body::Read(read)) => Event::ReadMoved { seq, peer, upto: Seq::new(read.upto) },
-        Some(entry::Body::Blocked(_)) => block(peer, BlockState::Blocked),
-        Some(entry::Body::Unblocked(_)) => block(peer, BlockState::Unblocked),
-        Some(
-            body @ (entry::Body::Recalled(_)
-            | entry::Body::Edited(_)
-            | entry::Body::Reaction(_)
-            | entry::Body::Deleted(_)
-            | entry::Body::ConversationSet(_)),
-        ) => Event::Changed { seq, time: entry.time, peer, what: Box::new(body) },
-        None => Event::Advanced { seq },
     }
 }
 

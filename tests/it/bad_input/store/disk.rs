@@ -17,9 +17,9 @@ use crate::{
 };
 
 const MIB: u64 = 1024 * 1024;
-const DISK_BYTES: u64 = 64 * MIB;
+const DISK_BYTES: u64 = 256 * MIB;
 /// In MiB.
-const RESERVE: &str = "16";
+const RESERVE: &str = "64";
 
 /// A disk in memory; goes with this value.
 struct Disk(PathBuf);
@@ -84,7 +84,7 @@ async fn below_the_reserve_nothing_is_taken_and_above_twice_as_much_it_goes_on_w
     assert_eq!(alice.entry().await.seq, 1);
     alice.ack(1).await;
 
-    disk.leave_free(8 * MIB);
+    disk.leave_free(32 * MIB);
     // It has its place, and is written when there is space.
     let held = new_id();
     is(&alice.refused(send_as(&held, "alice", "held")).await, ErrorCode::OutcomeUnknown);
@@ -98,7 +98,7 @@ async fn below_the_reserve_nothing_is_taken_and_above_twice_as_much_it_goes_on_w
     is(&error(bob.ask(hello(&token, "phone", None)).await), ErrorCode::Unavailable);
 
     // More than the reserve, less than twice as much.
-    disk.leave_free(24 * MIB);
+    disk.leave_free(96 * MIB);
     is(&alice.refused(send("carol", "refused too")).await, ErrorCode::Unavailable);
     fs::remove_file(disk.ballast()).unwrap();
     let entry = alice.entry().await;

@@ -1,5 +1,7 @@
 //! The line a person types: bytes of the keyboard in, a line out. Knows nothing of terminals.
 
+use super::width::width;
+
 /// Lines the arrow keys bring back; older ones are forgotten.
 const REMEMBERED_MAX: usize = 200;
 /// Bytes one line may have; more keys do nothing.
@@ -65,15 +67,12 @@ impl Editor {
             '\u{4}' => self.delete(),
             '\u{1}' => self.at = 0,
             '\u{5}' => self.at = self.text.len(),
-            '\u{2}' => self.at = self.at.saturating_sub(1),
-            '\u{6}' => self.at = (self.at + 1).min(self.text.len()),
+            '\u{2}' => self.left(),
+            '\u{6}' => self.right(),
             '\u{b}' => self.text.truncate(self.at),
             '\u{15}' => drop(self.text.drain(..std::mem::take(&mut self.at))),
             '\u{17}' => self.delete_word(),
-            '\u{8}' | '\u{7f}' if self.at > 0 => {
-                self.at -= 1;
-                self.delete();
-            }
+            '\u{8}' | '\u{7f}' => self.delete_before(),
             '\t' => self.insert(' '),
             c if !c.is_control() => self.insert(c),
             _ => {}
@@ -88,10 +87,28 @@ impl Editor {
         }
     }
 
+    /// To the character before, over the marks that join it.
+    fn left(&mut self) {
+        let before = &self.text[..self.at];
+        self.at = before.iter().rposition(|c| width(*c) > 0).unwrap_or(0);
+    }
+
+    fn right(&mut self) {
+        let behind = &self.text[(self.at + 1).min(self.text.len())..];
+        self.at = self.text.len() - behind.len() + behind.iter().take_while(|c| width(**c) == 0).count();
+    }
+
     fn delete(&mut self) {
-        if self.at < self.text.len() {
-            self.text.remove(self.at);
-        }
+        let start = self.at;
+        self.right();
+        self.text.drain(start..self.at);
+        self.at = start;
+    }
+
+    fn delete_before(&mut self) {
+        let end = self.at;
+        self.left();
+        self.text.drain(self.at..end);
     }
 
     fn delete_word(&mut self) {
@@ -129,8 +146,8 @@ impl Editor {
         match std::mem::take(&mut self.partial).as_slice() {
             [_, _, b'A'] => self.recall(self.back.saturating_sub(1)),
             [_, _, b'B'] => self.recall(self.back + 1),
-            [_, _, b'C'] => self.at = (self.at + 1).min(self.text.len()),
-            [_, _, b'D'] => self.at = self.at.saturating_sub(1),
+            [_, _, b'C'] => self.right(),
+            [_, _, b'D'] => self.left(),
             [_, _, b'H'] | [_, _, b'1', b'~'] => self.at = 0,
             [_, _, b'F'] | [_, _, b'4', b'~'] => self.at = self.text.len(),
             [_, _, b'3', b'~'] => self.delete(),
@@ -160,6 +177,14 @@ mod tests {
         let keys = typed(&mut editor, "hallo wörld\u{17}wörld\u{1}\u{1b}[Ce\u{1b}[3~\r");
         assert_eq!(keys, [Key::Line("hello wörld".into())]);
         assert_eq!(typed(&mut editor, "x\u{15}\u{1b}[A\u{7f}D\r"), [Key::Line("hello wörlD".into())]);
+    }
+
+    #[test]
+    fn a_character_and_the_marks_that_join_it_are_one_key() {
+        let mut editor = Editor::default();
+        assert_eq!(typed(&mut editor, "xe\u{301}y\u{2}\u{7f}\r"), [Key::Line("xy".into())]);
+        assert_eq!(typed(&mut editor, "日e\u{301}\u{1}\u{6}\u{4}本\r"), [Key::Line("日本".into())]);
+        assert_eq!(typed(&mut editor, "\u{7f}\u{4}a\u{6}\u{6}b\r"), [Key::Quit, Key::Line("ab".into())]);
     }
 
     #[test]

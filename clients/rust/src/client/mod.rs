@@ -1,9 +1,8 @@
-//! What an app holds: a handle to send and ask with, and the stream of events.
+//! What an app holds: a handle to send, change and ask with.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+mod changes;
+
+use std::sync::Arc;
 
 use tidings_schema::{
     id::{MessageId, Seq, Uid},
@@ -11,73 +10,19 @@ use tidings_schema::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::changes::Settings;
 use crate::{
-    core::{Draft, Event, Refused, RequestError, SendError, Sent, conversation_with},
+    config::Config,
+    core::{Draft, Refused, RequestError, SendError, Sent, conversation_with},
     driver::Driver,
-    queue::{DurableQueue, QueueError},
-    token::TokenSource,
+    events::{Events, Taken},
+    queue::QueueError,
 };
 
 /// Commands of the app that wait for the client's task; more wait in the caller.
 const COMMANDS_MAX: usize = 256;
 /// Events the app has not taken. When full the client stops reading its connection, so that the server slows down.
 const EVENTS_MAX: usize = 1_024;
-/// Bits of [`Taken`] that hold a seq; those above count lives of the inbox.
-const SEQ_BITS: u32 = 48;
-
-/// How frames are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encoding {
-    /// Binary frames.
-    #[default]
-    Protobuf,
-    /// Text frames.
-    Json,
-}
-
-/// When an entry counts as applied: then the place moves and the server is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Acks {
-    /// When the app asks for the event after it.
-    #[default]
-    Auto,
-    /// When the app calls [`Client::applied`], after it has kept what it wants to keep.
-    ByApp,
-}
-
-/// Everything a client needs.
-pub struct Config {
-    /// `ws://host:port/v1/ws`.
-    pub url: String,
-    /// Who the user is.
-    pub token: TokenSource,
-    /// Stable for this device, unique among the user's; `None` when the token names it.
-    pub device_id: Option<String>,
-    /// What it runs on, for operators.
-    pub platform: String,
-    /// How frames are written.
-    pub encoding: Encoding,
-    /// What survives a restart of the app.
-    pub queue: Box<dyn DurableQueue>,
-    /// When an entry counts as applied.
-    pub acks: Acks,
-}
-
-impl Config {
-    /// Protobuf, automatic acks, and a queue that keeps nothing beyond the process.
-    #[must_use]
-    pub fn new(url: impl Into<String>, token: TokenSource, device_id: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            token,
-            device_id: Some(device_id.into()),
-            platform: "rust".into(),
-            encoding: Encoding::default(),
-            queue: Box::new(crate::queue::MemoryQueue),
-            acks: Acks::default(),
-        }
-    }
-}
 
 /// Why the client could not take something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,45 +71,9 @@ pub(crate) enum Command {
     Send { draft: Draft, taken: oneshot::Sender<Result<MessageId, SendError>>, outcome: oneshot::Sender<Outcome> },
     Read { peer: Uid, seq: Seq },
     Request { op: Op, answer: oneshot::Sender<Result<Body, RequestError>> },
+    Typing(Uid),
     Applied(Seq),
     Close,
-}
-
-/// Highest seq the app has taken, and in which life of the inbox.
-#[derive(Debug, Default)]
-pub(crate) struct Taken(AtomicU64);
-
-impl Taken {
-    fn note(&self, life: u16, seq: Seq) {
-        self.0.store(u64::from(life) << SEQ_BITS | (seq.get() & ((1 << SEQ_BITS) - 1)), Ordering::Release);
-    }
-
-    /// The seq taken in `life`; `None` while nothing of it was.
-    pub(crate) fn in_life(&self, life: u16) -> Option<Seq> {
-        let taken = self.0.load(Ordering::Acquire);
-        (taken >> SEQ_BITS == u64::from(life)).then(|| Seq::new(taken & ((1 << SEQ_BITS) - 1)))
-    }
-}
-
-/// The stream of events; bounded, so take them.
-#[derive(Debug)]
-pub struct Events {
-    events: mpsc::Receiver<(u16, Event)>,
-    taken: Arc<Taken>,
-    last: Option<(u16, Seq)>,
-}
-
-impl Events {
-    /// The next event; with [`Acks::Auto`] this also says that the one before is applied. `None` when the client ended.
-    /// Safe to drop halfway.
-    pub async fn next(&mut self) -> Option<Event> {
-        if let Some((life, seq)) = self.last.take() {
-            self.taken.note(life, seq);
-        }
-        let (life, event) = self.events.recv().await?;
-        self.last = event.seq().map(|seq| (life, seq));
-        Some(event)
-    }
 }
 
 /// A running client. Clones share it; it ends when all are gone, or on [`close`](Self::close).
@@ -184,7 +93,7 @@ impl Client {
         let taken = Arc::new(Taken::default());
         let driver = Driver::new(config, from_app, to_app, Arc::clone(&taken))?;
         tokio::spawn(driver.run());
-        Ok((Self { commands }, Events { events, taken, last: None }))
+        Ok((Self { commands }, Events::new(events, taken)))
     }
 
     /// Puts a message into the durable queue and returns when it is kept there.
@@ -207,7 +116,15 @@ impl Client {
         self.command(Command::Read { peer: peer.clone(), seq }).await
     }
 
-    /// With [`Acks::ByApp`]: everything up to `seq` is applied and kept.
+    /// Tells `peer` that the user is writing: call it for every key, it is said seldom enough. Lost without a connection.
+    ///
+    /// # Errors
+    /// [`ClientError::Ended`].
+    pub async fn typing(&self, peer: &Uid) -> Result<(), ClientError> {
+        self.command(Command::Typing(peer.clone())).await
+    }
+
+    /// With [`Acks::ByApp`](crate::Acks::ByApp): everything up to `seq` is applied and kept.
     ///
     /// # Errors
     /// [`ClientError::Ended`].
@@ -239,23 +156,8 @@ impl Client {
         }
     }
 
-    /// Blocks a peer; the seq of the entry, 0 when it was blocked already.
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub async fn block(&self, peer: &Uid) -> Result<Seq, RequestError> {
-        self.ok(Op::Block(wire::Block { uid: peer.to_string() })).await
-    }
-
-    /// Takes a block back; the seq of the entry, 0 when there was none.
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub async fn unblock(&self, peer: &Uid) -> Result<Seq, RequestError> {
-        self.ok(Op::Unblock(wire::Unblock { uid: peer.to_string() })).await
-    }
-
-    /// Any operation that has an answer.
+    /// Any operation that has an answer. What changes something waits for the server as the calls above do; what asks
+    /// for something is asked once, and only while connected.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -269,13 +171,6 @@ impl Client {
     pub async fn close(&self) {
         if self.commands.send(Command::Close).await.is_ok() {
             self.commands.closed().await;
-        }
-    }
-
-    async fn ok(&self, op: Op) -> Result<Seq, RequestError> {
-        match self.request(op).await? {
-            Body::Ok(ok) => Ok(Seq::new(ok.seq)),
-            _ => Err(RequestError::Unexpected),
         }
     }
 

@@ -1,11 +1,14 @@
 //! Bad histories that must be refused, one or more per rule, and a good one that must not.
 
-use super::{Connection, Entry, Fate, History, Kept, Rule, Sending, Step, User, View, What, check};
+mod changes;
+mod deletions;
+mod readings;
+
+use super::{Connection, Entry, Fate, History, Kept, Message, Rule, Sending, Step, User, View, What, check};
 
 fn message(seq: u64, id: &str, from: &str, peer: &str) -> Kept {
-    let text = format!("text of {id}");
-    let what = What::Message { id: id.into(), from: from.into(), peer: peer.into(), text };
-    Kept { time: seq * 100, entry: Entry { seq, what } }
+    let (id, from, peer, text) = (id.into(), from.into(), peer.into(), format!("text of {id}"));
+    other(seq, What::Message(Message { id, from, peer, text, ..Message::default() }))
 }
 
 fn other(seq: u64, what: What) -> Kept {
@@ -18,7 +21,7 @@ fn sent(id: &str, from: &str, to: &str, fate: Fate) -> Sending {
 }
 
 fn view(peer: &str, unread: u64, last_read: u64) -> View {
-    View { peer: peer.into(), unread, last_read }
+    View { peer: peer.into(), unread, last_read, ..View::default() }
 }
 
 /// A asks, B reads it and answers, A says more.
@@ -45,6 +48,19 @@ fn good() -> History {
     history
 }
 
+/// Lets the lists show what is the newest message in each inbox.
+fn show_newest(history: &mut History) {
+    for user in history.users.values_mut() {
+        for view in &mut user.conversations {
+            let newest = user.inbox.iter().rev().find(|kept| match &kept.entry.what {
+                What::Message(message) => message.peer == view.peer,
+                _ => false,
+            });
+            view.last = newest.cloned();
+        }
+    }
+}
+
 fn user<'a>(history: &'a mut History, uid: &str) -> &'a mut User {
     history.users.get_mut(uid).unwrap()
 }
@@ -57,6 +73,13 @@ fn renumber(user: &mut User) {
 }
 
 fn rules(history: &History) -> Vec<Rule> {
+    let mut history = history.clone();
+    show_newest(&mut history);
+    judged(&history)
+}
+
+/// The rules that the history breaks as it is.
+fn judged(history: &History) -> Vec<Rule> {
     let mut rules: Vec<Rule> = check(history).into_iter().map(|violation| violation.rule).collect();
     rules.dedup();
     rules
@@ -139,7 +162,8 @@ fn an_answer_before_what_it_answers_is_found() {
 fn what_no_one_sent_or_what_was_refused_is_found() {
     assert_eq!(broken(|history| drop(history.sendings.pop())), [Rule::Invented]);
     assert_eq!(broken(|history| history.sendings[2].fate = Fate::Refused), [Rule::Invented]);
-    assert_eq!(broken(|history| history.sendings[2].text = "else".into()), [Rule::Invented]);
+    let said_else = broken(|history| history.sendings[2].text = "else".into());
+    assert_eq!(said_else, [Rule::Invented, Rule::Changed]);
 }
 
 /// B blocked A from 2 to 4 and has `m` of that time, or not.
