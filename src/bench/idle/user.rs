@@ -49,8 +49,8 @@ pub(super) enum Stage {
 pub(super) struct Shared {
     pub(super) server: SocketAddr,
     pub(super) stage: watch::Sender<Stage>,
-    /// Messages each user sends.
-    pub(super) messages: u64,
+    /// Messages each user has sent when it has said what there is to say.
+    pub(super) messages: Cell<u64>,
     opening: Semaphore,
     sending: Semaphore,
     /// Users that have done what the stage asks.
@@ -67,7 +67,7 @@ impl Shared {
         Rc::new(Self {
             server,
             stage: watch::Sender::new(Stage::Connected),
-            messages,
+            messages: Cell::new(messages),
             opening: Semaphore::new(OPENING_MAX),
             sending: Semaphore::new(SENDING_MAX),
             done: Cell::new(0),
@@ -231,9 +231,9 @@ impl User {
     /// Sends every message when the one before is answered, until everything of both sides has come.
     async fn talk(&mut self, socket: &mut Socket, beats: &mut Interval) -> anyhow::Result<()> {
         let shared = Rc::clone(&self.shared);
-        let all = shared.messages;
+        let all = shared.messages.get();
         let turn = self.hear_until(shared.sending.acquire(), socket, beats).await??;
-        for number in 1..=all {
+        for number in self.place.answered + 1..=all {
             let mut send = self.message();
             while self.place.answered < number {
                 socket.write(number + 2, Op::Send(send.clone())).await?;
