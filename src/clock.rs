@@ -1,7 +1,8 @@
 //! The clock of this machine. The one file that reads a clock; everything else gets time as an argument.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tidings_actors::port::clock::Clock;
 use tidings_schema::id::Millis;
 
@@ -58,4 +59,10 @@ impl Stopwatch {
     pub fn micros(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// CPU time that all threads of this process have used so far.
+#[must_use]
+pub fn cpu_used() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! How tidings meets the world: transports, stores, HTTP and the command line, put together in `wiring.rs`.
 
+pub mod allocator;
 pub mod api;
 pub mod auth;
 pub mod bench;

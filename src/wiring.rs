@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
+    allocator,
     api::{
         admin::{self, NotDone, Revoke},
         public::{Public, Readiness},
@@ -180,6 +181,8 @@ pub fn start(
     // Set once: this is the only place that does.
     let _set = start_page.set(page(edge.addr, admin_addr));
     actix_rt::spawn(telemetry::keep_up(metrics));
+    actix_rt::spawn(allocator::keep_giving_back());
+    actix_rt::spawn(allocator::keep_following_load());
     let addr = edge.addr;
     let patience = Duration::from_secs(config.node.drain_s);
     Ok(Running { addr, admin_addr, edge, admin, store, readiness, link, shards, standing, shard_threads, patience })
@@ -354,6 +357,7 @@ fn start_shards(
     for (number, arbiter) in arbiters.iter().enumerate() {
         // A thread that has ended already has no use for a name.
         let _ended = arbiter.spawn_fn(move || telemetry::name_thread(&format!("shard-{number}")));
+        let _ended = arbiter.spawn(allocator::keep_giving_back());
     }
     let addresses = shards.iter().map(|id| {
         let arbiter = &arbiters[usize::from(id.get()) % threads];

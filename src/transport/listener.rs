@@ -45,7 +45,7 @@ use super::{
         handshake::{self, Refusal},
     },
 };
-use crate::telemetry;
+use crate::{allocator, telemetry};
 
 /// Bytes the kernel queues for one client; what does not fit waits in our own bounded queue.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
@@ -221,6 +221,7 @@ impl Workers {
         self.farewell.hubs.lock().unwrap_or_else(PoisonError::into_inner).push(hub);
         let number = self.next.fetch_add(1, Relaxed);
         telemetry::name_thread(&format!("edge-{number}"));
+        actix_rt::spawn(allocator::keep_giving_back());
         Worker {
             number,
             parts,

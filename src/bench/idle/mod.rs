@@ -1,7 +1,7 @@
 //! `tidings bench idle`: what connected users cost who were active and went quiet.
 //!
 //! Memory per connection is the difference of two servers: one whose rows were written by all users, and one that took
-//! as many rows from a few. What the rows themselves cost is in both.
+//! about as many rows from a few. What the rows themselves cost is in both.
 
 mod report;
 mod socket;
@@ -91,11 +91,11 @@ pub(super) async fn run(args: &IdleArgs, mint: Mint) -> anyhow::Result<Report> {
          limit (ulimit -Hn), or measure fewer users (--users)"
     );
     let both = async {
-        let first = load(args, &mint, few, u64::from(users) * u64::from(args.messages) / u64::from(few)).await?;
-        let base = first.settle(args).await?;
-        drop(first);
-        let load = load(args, &mint, users, u64::from(args.messages)).await?;
-        let many = load.measure(args).await?;
+        let many = load(args, &mint, users, u64::from(args.messages)).await?.measure(args).await?;
+        let messages = u64::from(users) * u64::from(args.messages) / u64::from(few);
+        let base = load(args, &mint, few, messages).await?;
+        base.talk_until(report::rows(&many.quiet.page)).await?;
+        let base = base.settle(args).await?;
         anyhow::Ok(Report::new(args, (users, &many), (few, &base)))
     };
     tokio::select! {
@@ -165,10 +165,24 @@ impl Load {
         self.all().await
     }
 
+    /// Users have records of their own, so a few write less for as many messages: they talk on until about as many rows are
+    /// written.
+    async fn talk_until(&self, rows: u64) -> anyhow::Result<()> {
+        let written = report::rows(&self.page().await?).max(1);
+        let messages = self.shared.messages.get();
+        let more = rows.saturating_sub(written).saturating_mul(messages) / written;
+        self.shared.messages.set(messages + more);
+        self.enter(Stage::Talk).await.context("talking on")
+    }
+
+    async fn page(&self) -> anyhow::Result<String> {
+        measure::metrics(self.target.metrics.clone().context("no metrics")?).await
+    }
+
     /// What the server holds some time after the last message.
     async fn settle(&self, args: &IdleArgs) -> anyhow::Result<Quiet> {
         sleep(Duration::from_secs(args.settle)).await;
-        let page = measure::metrics(self.target.metrics.clone().context("no metrics")?).await?;
+        let page = self.page().await?;
         self.shared.check()?;
         Ok(Quiet { used: self.used()?, page })
     }

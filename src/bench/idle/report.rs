@@ -55,13 +55,18 @@ impl Memory {
             rss_max_mib: used.rss_max as f64 / MIB,
             store_memtable_mib: measure::value(page, "tidings_store_memtable_bytes") / MIB,
             store_cache_mib: measure::value(page, "tidings_store_cache_bytes") / MIB,
-            rows: measure::parse(page).kinds.values().map(|stored| stored.rows).sum(),
+            rows: rows(page),
         }
     }
 
     fn without_store_mib(&self) -> f64 {
         self.rss_mib - self.store_memtable_mib - self.store_cache_mib
     }
+}
+
+/// Rows written, as a metrics page counts them.
+pub(super) fn rows(page: &str) -> u64 {
+    measure::parse(page).kinds.values().map(|stored| stored.rows).sum()
 }
 
 impl Report {

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
+    pin::pin,
     rc::Rc,
     time::Duration,
 };
@@ -48,8 +49,8 @@ pub(super) enum Stage {
 pub(super) struct Shared {
     pub(super) server: SocketAddr,
     pub(super) stage: watch::Sender<Stage>,
-    /// Messages each user sends.
-    pub(super) messages: u64,
+    /// Messages each user has sent when it has said what there is to say.
+    pub(super) messages: Cell<u64>,
     opening: Semaphore,
     sending: Semaphore,
     /// Users that have done what the stage asks.
@@ -66,7 +67,7 @@ impl Shared {
         Rc::new(Self {
             server,
             stage: watch::Sender::new(Stage::Connected),
-            messages,
+            messages: Cell::new(messages),
             opening: Semaphore::new(OPENING_MAX),
             sending: Semaphore::new(SENDING_MAX),
             done: Cell::new(0),
@@ -152,13 +153,14 @@ impl User {
     async fn live(&mut self) -> anyhow::Result<()> {
         let mut stage = self.shared.stage.subscribe();
         let mut socket = self.connect().await?;
+        let mut beats = self.beats();
         self.shared.one_done();
         loop {
-            self.keep_quiet(&mut socket, &mut stage).await?;
+            self.hear_until(stage.changed(), &mut socket, &mut beats).await?.context("the run ended")?;
             let now = *stage.borrow_and_update();
             match now {
                 Stage::Connected => {}
-                Stage::Talk => self.talk(&mut socket).await?,
+                Stage::Talk => self.talk(&mut socket, &mut beats).await?,
                 Stage::Away => {
                     socket.close().await?;
                     self.shared.one_done();
@@ -192,18 +194,28 @@ impl User {
         Ok(socket)
     }
 
-    /// Heartbeats, and acknowledgements of what still comes, until the stage changes.
-    async fn keep_quiet(&mut self, socket: &mut Socket, stage: &mut watch::Receiver<Stage>) -> anyhow::Result<()> {
-        let mut beats = self.beats();
+    /// Heartbeats, and acknowledgements of what still comes, until something happens.
+    async fn hear_until<T>(
+        &mut self,
+        event: impl Future<Output = T>,
+        socket: &mut Socket,
+        beats: &mut Interval,
+    ) -> anyhow::Result<T> {
+        let mut event = pin!(event);
         loop {
             tokio::select! {
                 frame = socket.next() => self.hear(frame?, socket).await?,
-                _ = beats.tick() => {
-                    let interval_ms = HEARTBEAT.as_millis() as u64;
-                    socket.write(2, Op::Ping(wire::Ping { interval_ms })).await?;
-                }
-                changed = stage.changed() => return changed.context("the run ended"),
+                _ = beats.tick() => beat(socket).await?,
+                what = &mut event => return Ok(what),
             }
+        }
+    }
+
+    /// The next frame, or the next heartbeat.
+    async fn hear_one(&mut self, socket: &mut Socket, beats: &mut Interval) -> anyhow::Result<()> {
+        tokio::select! {
+            frame = socket.next() => self.hear(frame?, socket).await,
+            _ = beats.tick() => beat(socket).await,
         }
     }
 
@@ -217,31 +229,29 @@ impl User {
     }
 
     /// Sends every message when the one before is answered, until everything of both sides has come.
-    async fn talk(&mut self, socket: &mut Socket) -> anyhow::Result<()> {
+    async fn talk(&mut self, socket: &mut Socket, beats: &mut Interval) -> anyhow::Result<()> {
         let shared = Rc::clone(&self.shared);
-        let all = shared.messages;
-        let turn = shared.sending.acquire().await?;
-        for number in 1..=all {
+        let all = shared.messages.get();
+        let turn = self.hear_until(shared.sending.acquire(), socket, beats).await??;
+        for number in self.place.answered + 1..=all {
             let mut send = self.message();
             while self.place.answered < number {
                 socket.write(number + 2, Op::Send(send.clone())).await?;
-                self.wait_for_answer(number, socket).await?;
+                self.wait_for_answer(number, socket, beats).await?;
                 send.retry = true;
             }
         }
         drop(turn);
         while self.place.received < all {
-            let frame = socket.next().await?;
-            self.hear(frame, socket).await?;
+            self.hear_one(socket, beats).await?;
         }
         Ok(())
     }
 
-    async fn wait_for_answer(&mut self, number: u64, socket: &mut Socket) -> anyhow::Result<()> {
+    async fn wait_for_answer(&mut self, number: u64, socket: &mut Socket, beats: &mut Interval) -> anyhow::Result<()> {
         self.place.refused = false;
         while self.place.answered < number && !self.place.refused {
-            let frame = socket.next().await?;
-            self.hear(frame, socket).await?;
+            self.hear_one(socket, beats).await?;
         }
         Ok(())
     }
@@ -289,4 +299,8 @@ impl User {
         }
         Ok(())
     }
+}
+
+async fn beat(socket: &mut Socket) -> anyhow::Result<()> {
+    socket.write(2, Op::Ping(wire::Ping { interval_ms: HEARTBEAT.as_millis() as u64 })).await
 }
