@@ -23,7 +23,8 @@ const STALLED: usize = 200;
 /// Messages each of them is owed, of this size.
 const OWED: usize = 40;
 const BODY_BYTES: usize = 60_000;
-const RSS_MORE_MAX: u64 = 50 * 1024 * 1024;
+/// 46 MB when nothing else runs; beside other tests more of them are stalled at the same time.
+const RSS_MORE_MAX: u64 = 64 * 1024 * 1024;
 const CLOSED_WITHIN: Duration = Duration::from_secs(120);
 /// Messages there and back of the healthy pair before the others stall: the slowest says what this machine can.
 const BEFORE: usize = 20;
