@@ -284,6 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_from_the_future_which_no_sign_out_would_reach_is_refused() {
+        let verify = |iat: u64| {
+            let payload = serde_json::json!({"sub": "alice", "exp": exp(), "iat": iat});
+            tokens().verify(&signed(Algorithm::HS256, &payload, SECRET), NOW)
+        };
+        let now = NOW.get() / 1_000;
+        assert!(verify(now + 30).is_ok());
+        assert_eq!(verify(now + 31), Err(TokenError::NotYet));
+        assert_eq!(verify(NOW.get()), Err(TokenError::NotYet), "in milliseconds by mistake");
+    }
+
+    #[test]
     fn a_short_secret_is_refused_with_advice() {
         let why = JwtTokens::from_secret(b"secret\n").err().unwrap();
         assert_eq!(why, AuthError::SecretTooShort(6));

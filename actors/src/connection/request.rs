@@ -74,8 +74,6 @@ impl Connection {
             (_, Rate::Over(wait_ms)) => self.error_later(op_id, ErrorCode::RateLimited, "too many frames", wait_ms),
             (client_frame::Op::Ping(ping), Rate::Within) => self.ping(op_id, ping),
             (client_frame::Op::Refresh(refresh), Rate::Within) => self.refresh(op_id, &refresh),
-            // Nobody's before the mailbox has let this connection in.
-            (client_frame::Op::Typing(_), Rate::Within) if self.stage != Stage::Live => {}
             (client_frame::Op::Typing(typing), Rate::Within) => self.typing(op_id, typing),
             (op, Rate::Within) => self.route(op_id, op),
         }

@@ -208,9 +208,12 @@ impl Mailbox {
         if mutants::active(Mutant::OkBeforeRedacted) {
             self.answer_changes();
         }
+        if self.redactions.step != Step::Idle {
+            return;
+        }
         let ready = self.redactions.pending.iter().take_while(|pending| pending.made.seq <= committed);
         let jobs: Vec<Job> = ready.take(REDACTIONS_MAX).map(Job::of).collect();
-        if self.redactions.step != Step::Idle || jobs.is_empty() {
+        if jobs.is_empty() {
             return;
         }
         self.redactions.step = Step::Reading;
