@@ -1,13 +1,16 @@
 //! Tokens that end, are replaced or revoked while their connection lives.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use prost::Message as _;
 use serde_json::json;
 use tidings_schema::{
     error_code::ErrorCode,
+    json as wire_json,
     wire::{self, GoAwayReason, client_frame::Op, server_frame::Body},
 };
 
 use crate::{
+    bad_input::ws_frame,
     chat_cli::{last_line, tidings},
     operations::talk::{FORMS, Form, Talk, error, hello, is, ok, send},
     server::Server,
@@ -133,6 +136,15 @@ async fn only_an_operator_signs_users_out() {
     assert_eq!(server.metric("tidings_revocations_total").await, 0.0);
 }
 
+/// An operation as the bytes of its frame.
+fn framed(form: Form, id: u64, op: Op) -> Vec<u8> {
+    let frame = wire::ClientFrame { id, op: Some(op) };
+    match form {
+        Form::Json => ws_frame(1, wire_json::encode_client(&frame).as_bytes()),
+        Form::Protobuf => ws_frame(2, &frame.encode_to_vec()),
+    }
+}
+
 #[tokio::test]
 async fn nothing_that_rides_behind_a_refused_hello_is_done() {
     let dir = tempfile::tempdir().unwrap();
@@ -142,10 +154,11 @@ async fn nothing_that_rides_behind_a_refused_hello_is_done() {
         let old = server.token(&uid).await;
         revoke(&server, &[&uid]).await;
         let mut thief = Talk::silent(&server, form).await;
-        let asked = thief.put(hello(&old, "thief", None)).await;
-        thief.put(send("bob", "from a stolen token")).await;
-        thief.put(Op::Block(wire::Block { uid: "carol".into() })).await;
-        is(&error(thief.answer(asked).await), ErrorCode::TokenRevoked);
+        // In one write: the refusal cannot come between them.
+        let ops = [hello(&old, "thief", None), send("bob", "stolen"), Op::Block(wire::Block { uid: "carol".into() })];
+        let all: Vec<u8> = ops.into_iter().zip(1..).flat_map(|(op, id)| framed(form, id, op)).collect();
+        thief.write_bytes(&all).await.unwrap();
+        is(&error(thief.answer(1).await), ErrorCode::TokenRevoked);
         assert_eq!(thief.closed().await, 4004);
         let (mut bob, _) = Talk::hello(&server, form, "bob", "d").await;
         assert_eq!(bob.sync(0, 10).await.head, 0, "nothing reached bob");
