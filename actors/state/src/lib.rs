@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod conversation;
 pub mod deletions;
 pub mod deliver;
+pub mod group;
 pub mod heartbeat;
 pub mod limiter;
 pub mod outbox;
