@@ -3,6 +3,7 @@
 mod ack_queue;
 mod chain;
 mod conversation;
+mod group;
 mod outbox;
 mod retention;
 mod sent_window;
