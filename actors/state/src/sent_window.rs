@@ -20,7 +20,7 @@ pub const CHECKPOINT_NEWEST: usize = 100;
 /// Scope and name of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SentKey {
-    /// `None`: a send of the mailbox's own user. Else the system sender whose message came in.
+    /// `None`: a send of the mailbox's own user. Else the system sender whose message came in; in a group, who sent it.
     pub from: Option<Uid>,
     /// The sender's id for it.
     pub id: MessageId,
@@ -46,7 +46,7 @@ pub enum Lookup {
     New,
     /// Sent before with the same payload: this was its place. It may not be committed yet.
     Duplicate {
-        /// Place in the inbox.
+        /// Place in the log.
         seq: Seq,
         /// Time of the row.
         time: Millis,
@@ -64,7 +64,7 @@ struct Sent {
     time: Millis,
 }
 
-/// The window of one mailbox.
+/// The window of one mailbox or group.
 #[derive(Clone, Debug)]
 pub struct SentWindow {
     /// By rising seq.

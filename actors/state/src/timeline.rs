@@ -23,6 +23,27 @@ pub struct Anchor {
     pub time: Millis,
 }
 
+/// What a stored row says about its place in the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Place of the row.
+    pub seq: Seq,
+    /// Epoch that appended it.
+    pub ep: Epoch,
+    /// Epoch of the row before; zero for row 1.
+    pub pe: Epoch,
+    /// Time of the row.
+    pub time: Millis,
+    /// The life of the log; row 1 only.
+    pub log_id: Option<LogId>,
+}
+
+impl From<&InboxRow> for Link {
+    fn from(row: &InboxRow) -> Self {
+        Self { seq: row.seq, ep: row.ep, pe: row.pe, time: row.time, log_id: row.log_id }
+    }
+}
+
 /// Head of one timeline under one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
@@ -96,7 +117,8 @@ impl Timeline {
     /// Judges the next stored row of a log that is being recovered. An accepted row is head and committed, which is
     /// right where this process was the only one that could write: nothing appended is in flight, and what a store
     /// has is durable.
-    pub fn replay(&mut self, row: &InboxRow) -> Replay {
+    pub fn replay(&mut self, row: impl Into<Link>) -> Replay {
+        let row = row.into();
         let chained = row.seq == self.head.next()
             && row.pe == self.last_ep
             && row.ep >= self.last_ep

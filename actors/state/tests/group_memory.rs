@@ -1,5 +1,6 @@
 //! What a large group costs in memory, counted at the allocator. One test in a program of its own: nothing else allocates
 //! meanwhile.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::alloc::System;
 

@@ -7,14 +7,19 @@
 //!
 //! Cursors are no rows: they move settled state at once and are written behind.
 
+pub mod audience;
 pub mod charter;
 pub mod chunks;
 mod cursors;
 mod decide;
 mod live;
 pub mod members;
+pub mod missed;
 mod own_rows;
 pub mod rights;
+pub mod ring;
+pub mod subscriptions;
+mod wanted;
 
 use tidings_schema::{
     group::{Event, HistoryForNew, MemberRecord, Role, Seat},

@@ -3,8 +3,10 @@
 
 mod cursors;
 mod decide;
+mod fan_out;
 mod recovery;
 mod roles;
+mod subscriptions;
 mod unread;
 
 use std::collections::BTreeMap;
@@ -157,7 +159,7 @@ impl Owner {
     }
 
     /// What the rows alone say.
-    fn from_rows(&self) -> Group {
+    fn replayed(&self) -> Group {
         let mut group = Group::default();
         for (at, (event, _)) in self.rows[..self.committed].iter().enumerate() {
             group.replay(seq(at as u64 + 1), event);

@@ -8,7 +8,7 @@ use crate::group::{Acked, HeadLine, members::GONE_KEPT};
 #[test]
 fn rows_that_a_record_reflects_are_not_applied_again() {
     let (a, b) = (uid("a"), uid("b"));
-    let mut owner = Owner::with(&a, &[b.clone()], Settings::default());
+    let mut owner = Owner::with(&a, std::slice::from_ref(&b), Settings::default());
     owner.write_checkpoint();
     owner.done(&b, Op::Leave);
     owner.done(&a, Op::AddMembers(vec![b.clone()]));
@@ -25,18 +25,18 @@ fn rows_that_a_record_reflects_are_not_applied_again() {
 #[test]
 fn who_left_before_a_record_was_written_stays_out() {
     let (a, b) = (uid("a"), uid("b"));
-    let mut owner = Owner::with(&a, &[b.clone()], Settings::default());
+    let mut owner = Owner::with(&a, std::slice::from_ref(&b), Settings::default());
     owner.done(&b, Op::Leave);
     owner.write_members(1);
     owner.crash(0);
-    assert_eq!(roles(&owner.group), roles(&owner.from_rows()));
+    assert_eq!(roles(&owner.group), roles(&owner.replayed()));
     assert_eq!(owner.group.head_line(&b), HeadLine::Gone { seq: seq(3), how: Departure::Left });
 }
 
 #[test]
 fn what_was_not_durable_never_happened() {
     let (a, b) = (uid("a"), uid("b"));
-    let mut owner = Owner::with(&a, &[b.clone()], Settings::default());
+    let mut owner = Owner::with(&a, std::slice::from_ref(&b), Settings::default());
     owner.asked(&a, Op::SetRole(b.clone(), Role::Owner)).unwrap();
     assert_eq!(owner.asked(&a, Op::Dismiss), Err(Refusal::NotAllowed), "it is handed over");
     assert_eq!(owner.group.role(&a), Some(Role::Owner), "and not shown");

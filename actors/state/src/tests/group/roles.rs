@@ -262,7 +262,7 @@ proptest! {
 #[test]
 fn what_holds_in_a_group_is_set_by_its_owner_alone() {
     let (owner, admin) = (uid("o"), uid("a"));
-    let mut world = Owner::with(&owner, &[admin.clone()], Settings::default());
+    let mut world = Owner::with(&owner, std::slice::from_ref(&admin), Settings::default());
     world.done(&owner, Op::SetRole(admin.clone(), Role::Admin));
     for patch in [
         SettingsPatch { join: Some(JoinPolicy::Open), ..Default::default() },

@@ -146,7 +146,7 @@ impl World {
             self.owner.read(&user, kept.read);
             let _ = self.owner.group.ack(&user, kept.acked);
         }
-        let (group, rows) = (&self.owner.group, self.owner.from_rows());
+        let (group, rows) = (&self.owner.group, self.owner.replayed());
         assert_eq!(group.charter(), rows.charter());
         assert!(group.members(None, usize::MAX).eq(rows.members(None, usize::MAX)));
     }
