@@ -215,6 +215,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_many_is_in_few_chunks() {
+        let mut chunks = Chunks::default();
+        (0..10_000).for_each(|number| _ = chunks.insert(uid(number), number));
+        (0..10_000).filter(|number| number % 40 != 0).for_each(|number| _ = chunks.remove(&uid(number)));
+        assert!(chunks.len() == 250 && chunks.chunks.len() <= 250 / (CHUNK_MIN / 2), "{} chunks", chunks.chunks.len());
+    }
+
+    #[test]
     fn what_comes_in_order_fills_its_chunks() {
         let mut chunks = Chunks::default();
         (0..1_000).for_each(|number| assert_eq!(chunks.insert(uid(number), number), None));

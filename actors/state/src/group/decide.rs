@@ -284,10 +284,23 @@ impl Group {
     }
 
     fn joined(&self, by: Option<&Uid>, new: Vec<Uid>) -> Result<Vec<Event>, Refusal> {
-        if self.live.members(&self.members) + new.len() > GROUP_MEMBERS_MAX {
-            return Err(Refusal::Full);
-        }
+        has_room(self.live.members(&self.members), new.len())?;
         let row = |uids: &[Uid]| Event::MembersJoined { by: by.cloned(), uids: uids.to_vec() };
         Ok(new.chunks(JOINED_UIDS_MAX).map(row).collect())
+    }
+}
+
+fn has_room(members: usize, new: usize) -> Result<(), Refusal> {
+    if members + new > GROUP_MEMBERS_MAX { Err(Refusal::Full) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_group_takes_nobody() {
+        assert_eq!(has_room(GROUP_MEMBERS_MAX - 1, 1), Ok(()));
+        assert_eq!(has_room(GROUP_MEMBERS_MAX - 1, 2), Err(Refusal::Full));
     }
 }

@@ -40,9 +40,6 @@ impl Live {
 
     /// Where a user stands.
     pub(super) fn stand(&self, uid: &Uid, settled: &Members) -> Option<Stand> {
-        if self.charter.tombstone.is_some() {
-            return None;
-        }
         if let Some(touched) = self.touched.get(uid) {
             return touched.stand;
         }
@@ -129,5 +126,40 @@ fn added_by(event: &Event) -> isize {
         | Event::Message { .. }
         | Event::Changed { .. }
         | Event::Dismissed { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_schema::group::Settings;
+
+    use super::*;
+
+    #[test]
+    fn what_is_committed_is_kept_once() {
+        let (a, b): (Uid, Uid) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let role = |uid: &Uid, role| Event::RoleSet { by: a.clone(), uid: uid.clone(), role };
+        let rows = [
+            Event::Created { owner: a.clone(), settings: Settings::default() },
+            Event::MembersJoined { by: Some(a.clone()), uids: vec![b.clone()] },
+            Event::MemberMuted { by: a.clone(), uid: b.clone(), until: Millis::new(5) },
+            role(&b, Role::Admin),
+            role(&b, Role::Owner),
+        ];
+        let mut live = Live::default();
+        let (none, mut at) = (Members::default(), Seq::ZERO);
+        for row in &rows {
+            at = at.next();
+            live.hand_over(at, row, &none);
+        }
+        assert_eq!(live.stand(&a, &none).map(|stand| stand.role), Some(Role::Admin));
+        assert_eq!(live.stand(&b, &none), Some(Stand { role: Role::Owner, muted_until: Millis::new(5) }));
+        let mut at = Seq::ZERO;
+        for row in &rows {
+            assert!(!live.touched.is_empty());
+            at = at.next();
+            live.settled(at, row);
+        }
+        assert_eq!((live.touched.len(), live.added), (0, 0));
     }
 }

@@ -279,7 +279,33 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use tidings_schema::{id::MessageId, message::PayloadHash};
+
     use super::*;
+
+    #[test]
+    fn who_has_read_all_costs_no_more_than_before() {
+        let (mut members, a) = (Members::default(), uid("a"));
+        members.seat(Seq::new(1), 0, &a, Role::Member, HistoryForNew::None);
+        let message = Event::Message {
+            from: a.clone(),
+            message_id: MessageId::v7(Millis::new(1), [1; 10]),
+            hash: PayloadHash::from_slice(&[0; 16]).unwrap(),
+            counting: true,
+        };
+        members.apply(Seq::new(2), 1, &message, &Charter::default());
+        let muted = |until| Event::MemberMuted { by: uid("b"), uid: a.clone(), until: Millis::new(until) };
+        members.apply(Seq::new(3), 1, &muted(9), &Charter::default());
+        members.set(&a, |seat| seat.read(Seq::new(2), 1, 0));
+        assert!(members.get(&a).unwrap().rare.is_some(), "it is muted");
+        members.apply(Seq::new(4), 1, &muted(0), &Charter::default());
+        assert!(members.get(&a).unwrap().rare.is_none());
+        assert_eq!(members.changed.len(), 1, "it is listed once");
+    }
+
+    fn uid(name: &str) -> Uid {
+        name.parse().unwrap()
+    }
 
     #[test]
     fn a_member_is_small() {

@@ -64,6 +64,7 @@ mod tests {
                 }
                 prop_assert_eq!(own.count(), all.iter().filter(|seq| **seq > read_upto).count() as u64);
                 prop_assert!(own.seqs.len() <= OWN_ROWS_MAX);
+                prop_assert!(to_count(&own, own.folded_upto).is_none(), "no more is asked than has to be");
             }
         }
     }

@@ -61,6 +61,11 @@ fn of_those_who_left_the_newest_stay_in_memory_once_they_are_written() {
     assert_eq!(known(&owner), uids.len(), "they are not written");
     owner.write_checkpoint();
     assert_eq!(known(&owner), GONE_KEPT);
+    owner.done(&a, Op::AddMembers(vec![uid("last")]));
+    owner.done(&uid("last"), Op::Leave);
+    owner.write_members(1);
+    owner.group.changed_durable(Seq::ZERO);
+    assert_eq!(known(&owner), GONE_KEPT, "the newest records are on their way");
     assert_eq!(owner.group.head_line(&uids[1]), HeadLine::Unknown);
     assert!(matches!(owner.records[&uids[1]].standing, Standing::Gone { .. }));
 }

@@ -352,6 +352,15 @@ fn a_hub_that_has_seen_more_than_the_welcome_says_so() {
 }
 
 #[test]
+fn who_is_removed_leaves_nothing_behind() {
+    let (mut hub, slot, gid) = one();
+    let mut offers = Vec::new();
+    assert_eq!(hub.frame(&gid, seq(5), seq(6), &Revoked::User(name(1)), &mut offers), []);
+    assert_eq!(hub.frame(&gid, seq(6), seq(7), &Revoked::User(name(0)), &mut offers), [slot]);
+    assert_eq!((offers.len(), hub.wants(&gid)), (2, false), "it sees its own end");
+}
+
+#[test]
 fn the_slot_of_a_connection_that_is_gone_gets_nothing_of_the_next_one() {
     let (mut hub, slot, gid) = one();
     hub.disconnect(slot);
