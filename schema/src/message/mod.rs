@@ -1,0 +1,14 @@
+//! What the server itself must know of a message: the checked draft, its payload hash, and how entries and frames are
+//! built around contents that stay encoded.
+
+mod draft;
+mod encoded;
+mod entry;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    draft::{Draft, DraftError, PayloadHash, ReplyTo, counts_as_unread, reference},
+    encoded::{Redelivery, encode_inbox_entries},
+    entry::{MessageParts, RawEntry, RawMessage, conversation_with, encode_message_entry, entry_seq},
+};
