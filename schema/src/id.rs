@@ -92,15 +92,31 @@ text_id! {
     /// A device of a user; unique per user.
     DeviceId
 }
+text_id! {
+    /// A group; chosen by whoever creates it, and never used for another group.
+    Gid
+}
 
 impl Uid {
     /// The shard that owns this user: `xxh3_64(id) % shards`.
     #[must_use]
     pub fn shard(&self, shards: ShardCount) -> ShardId {
-        let at = xxh3_64(self.0.as_bytes()) % shards.0.get();
-        // The remainder is below a count that came from a u16.
-        ShardId(u16::try_from(at).unwrap_or(u16::MAX))
+        shard_of(&self.0, shards)
     }
+}
+
+impl Gid {
+    /// The shard that owns this group: `xxh3_64(id) % shards`.
+    #[must_use]
+    pub fn shard(&self, shards: ShardCount) -> ShardId {
+        shard_of(&self.0, shards)
+    }
+}
+
+fn shard_of(id: &str, shards: ShardCount) -> ShardId {
+    let at = xxh3_64(id.as_bytes()) % shards.0.get();
+    // The remainder is below a count that came from a u16.
+    ShardId(u16::try_from(at).unwrap_or(u16::MAX))
 }
 
 /// A message, named by the sender's client once and for ever.
@@ -330,7 +346,7 @@ impl ShardCount {
     }
 }
 
-/// Unit of ownership; every user maps to one.
+/// Unit of ownership; every user and every group maps to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(u16);
 
