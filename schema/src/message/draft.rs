@@ -133,7 +133,7 @@ impl Draft {
     pub fn new(send: &wire::Send, body_bytes_max: usize) -> Result<Self, DraftError> {
         let message_id = send.message_id.parse().map_err(|why| DraftError::Id("messageId", why))?;
         let target = send.to.as_ref().and_then(|to| to.target.as_ref()).ok_or(DraftError::Missing("to"))?;
-        let wire::target::Target::Uid(to) = target;
+        let wire::target::Target::Uid(to) = target else { return Err(DraftError::Missing("to.uid")) };
         let to: Uid = to.parse().map_err(|why| DraftError::Id("to.uid", why))?;
         let content = send.content.as_ref().filter(|content| content.kind.is_some());
         let content = content.ok_or(DraftError::Missing("content"))?;

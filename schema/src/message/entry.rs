@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::encoded::put_field;
 use crate::{
-    id::{MessageId, Millis, Seq, Uid},
+    id::{Gid, MessageId, Millis, Seq, Uid},
     wire,
 };
 
@@ -54,6 +54,9 @@ pub struct RawMessage {
     /// Encoded `wire::GivenReaction`s.
     #[prost(bytes = "bytes", repeated, tag = "9")]
     pub reactions: Vec<Bytes>,
+    /// Encoded `wire::Mention`s.
+    #[prost(bytes = "bytes", repeated, tag = "10")]
+    pub mentions: Vec<Bytes>,
 }
 
 /// The seq of an encoded entry of any kind; zero for none.
@@ -98,8 +101,15 @@ pub fn encode_message_entry(seq: Seq, time: Millis, parts: MessageParts<'_>) -> 
         recalled: parts.content.is_empty(),
         edited_time: parts.edited.get(),
         reactions: Vec::new(),
+        mentions: Vec::new(),
     };
     RawEntry { seq: seq.get(), time: time.get(), message: Some(message) }.encode_to_vec().into()
+}
+
+/// The conversation in a group, as said on the wire.
+#[must_use]
+pub fn conversation_of(gid: &Gid) -> wire::Conversation {
+    wire::Conversation { conversation: Some(wire::conversation::Conversation::Gid(gid.as_str().to_owned())) }
 }
 
 /// The conversation with `peer`, as said on the wire.

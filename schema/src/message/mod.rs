@@ -10,5 +10,5 @@ mod tests;
 pub use self::{
     draft::{Draft, DraftError, PayloadHash, ReplyTo, counts_as_unread, reference},
     encoded::{Redelivery, encode_inbox_entries},
-    entry::{MessageParts, RawEntry, RawMessage, conversation_with, encode_message_entry, entry_seq},
+    entry::{MessageParts, RawEntry, RawMessage, conversation_of, conversation_with, encode_message_entry, entry_seq},
 };

@@ -21,7 +21,7 @@ fn frames_around_encoded_entries_equal_the_generated_encoding() {
     for (redelivery, log_id) in [(None, None), (Some(Redelivery), None), (Some(Redelivery), Some(LogId::new([9; 16])))]
     {
         let entries = wire::Entries {
-            timeline: Some(inbox),
+            timeline: Some(inbox.clone()),
             entries: vec![entry(1), entry(2)],
             redelivery: redelivery.is_some(),
             log_id: log_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
