@@ -1,6 +1,16 @@
 //! What a group is made of, in values: roles, settings, what a row of its log says, and what is stored of a member. Whoever
 //! holds [`Settings`] holds checked ones.
 
+mod entry;
+mod number;
+mod record;
+#[cfg(test)]
+mod record_tests;
+
+pub use self::{
+    entry::{encode_event_entry, event_of_body},
+    record::{GroupCheckpoint, GroupView, Membership},
+};
 use crate::{
     change::{Change, MessageName},
     id::{MessageId, Millis, Seq, Uid},

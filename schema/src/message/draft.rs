@@ -8,6 +8,7 @@ use super::encoded::put_field;
 use crate::{
     change::MessageName,
     error_code::ErrorCode,
+    field::FieldError,
     id::{IdError, MessageId, Seq, Uid},
     wire,
 };
@@ -17,13 +18,14 @@ use crate::{
 pub struct PayloadHash([u8; 16]);
 
 impl PayloadHash {
-    /// xxh3-128 over the canonical Protobuf of (to, content, reply_to without its seq, push), each with its field number in
-    /// `wire::Send`.
-    fn of(to: &Uid, content: &[u8], reply_to: Option<&ReplyTo>, push: &[u8]) -> Self {
-        let len = to.as_str().len() + content.len() + push.len() + 24;
+    /// xxh3-128 over the canonical Protobuf of (to, content, mentions, reply_to without its seq, push), each with its field
+    /// number in `wire::Send`.
+    pub(super) fn of(to: &str, content: &[u8], mentions: &[Bytes], reply_to: Option<&ReplyTo>, push: &[u8]) -> Self {
+        let len = to.len() + content.len() + push.len() + 24;
         let mut canonical = BytesMut::with_capacity(len);
-        put_field(2, to.as_str().as_bytes(), &mut canonical);
+        put_field(2, to.as_bytes(), &mut canonical);
         put_field(3, content, &mut canonical);
+        mentions.iter().for_each(|mention| put_field(4, mention, &mut canonical));
         if let Some(reply_to) = reply_to {
             put_field(5, &reply_to.at(Seq::ZERO).encode_to_vec(), &mut canonical);
         }
@@ -66,7 +68,7 @@ pub struct Draft {
 /// The message that another one answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyTo {
-    /// Its seq in the sender's own inbox.
+    /// Its seq in the sender's own inbox, or in the group's log.
     pub seq: Seq,
     /// Whose, and which.
     pub name: MessageName,
@@ -77,7 +79,7 @@ impl ReplyTo {
     ///
     /// # Errors
     /// [`DraftError`] names the field that is wrong.
-    fn new(from: &wire::MessageRef) -> Result<Self, DraftError> {
+    pub(super) fn new(from: &wire::MessageRef) -> Result<Self, DraftError> {
         if from.seq == 0 {
             return Err(DraftError::Missing("replyTo.seq"));
         }
@@ -111,6 +113,9 @@ pub enum DraftError {
     /// Content and push hint together are larger than the limit.
     #[error("content is larger than {0} bytes")]
     TooLarge(usize),
+    /// Another field is wrong.
+    #[error(transparent)]
+    Field(#[from] FieldError),
 }
 
 impl DraftError {
@@ -121,6 +126,7 @@ impl DraftError {
             Self::Id(..) => ErrorCode::BadId,
             Self::Missing(_) => ErrorCode::BadField,
             Self::TooLarge(_) => ErrorCode::BodyTooLarge,
+            Self::Field(why) => why.code(),
         }
     }
 }
@@ -135,18 +141,36 @@ impl Draft {
         let target = send.to.as_ref().and_then(|to| to.target.as_ref()).ok_or(DraftError::Missing("to"))?;
         let wire::target::Target::Uid(to) = target else { return Err(DraftError::Missing("to.uid")) };
         let to: Uid = to.parse().map_err(|why| DraftError::Id("to.uid", why))?;
+        let Body { content, push, counting } = Body::new(send, body_bytes_max)?;
+        if !send.mentions.is_empty() {
+            return Err(FieldError::Value("mentions", "are for groups").into());
+        }
+        let reply_to = send.reply_to.as_ref().map(ReplyTo::new).transpose()?;
+        let hash = PayloadHash::of(to.as_str(), &content, &[], reply_to.as_ref(), &push);
+        Ok(Self { message_id, to, content, reply_to, push, hash, counting })
+    }
+}
+
+/// What a message says, whoever it is for.
+pub(super) struct Body {
+    pub(super) content: Bytes,
+    pub(super) push: Bytes,
+    pub(super) counting: bool,
+}
+
+impl Body {
+    pub(super) fn new(send: &wire::Send, body_bytes_max: usize) -> Result<Self, DraftError> {
         let content = send.content.as_ref().filter(|content| content.kind.is_some());
         let content = content.ok_or(DraftError::Missing("content"))?;
         let push_bytes = send.push.as_ref().map_or(0, prost::Message::encoded_len);
         if content.encoded_len() + push_bytes > body_bytes_max {
             return Err(DraftError::TooLarge(body_bytes_max));
         }
-        let counting = counts_as_unread(content, send.push.as_ref());
-        let reply_to = send.reply_to.as_ref().map(ReplyTo::new).transpose()?;
-        let content = Bytes::from(content.encode_to_vec());
-        let push = send.push.as_ref().map_or_else(Bytes::new, |push| push.encode_to_vec().into());
-        let hash = PayloadHash::of(&to, &content, reply_to.as_ref(), &push);
-        Ok(Self { message_id, to, content, reply_to, push, hash, counting })
+        Ok(Self {
+            content: content.encode_to_vec().into(),
+            push: send.push.as_ref().map_or_else(Bytes::new, |push| push.encode_to_vec().into()),
+            counting: counts_as_unread(content, send.push.as_ref()),
+        })
     }
 }
 

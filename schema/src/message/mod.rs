@@ -4,6 +4,7 @@
 mod draft;
 mod encoded;
 mod entry;
+mod group_draft;
 #[cfg(test)]
 mod tests;
 
@@ -11,4 +12,5 @@ pub use self::{
     draft::{Draft, DraftError, PayloadHash, ReplyTo, counts_as_unread, reference},
     encoded::{Redelivery, encode_inbox_entries},
     entry::{MessageParts, RawEntry, RawMessage, conversation_of, conversation_with, encode_message_entry, entry_seq},
+    group_draft::{GroupDraft, encode_group_message_entry, mentioned_in},
 };

@@ -6,10 +6,10 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::place_to_record;
+use super::{ViewChange, place_to_record};
 use crate::{
     change::{Change, MessageName, Stored},
-    id::{Epoch, LogId, MessageId, Millis, Place, Seq, Uid},
+    id::{Epoch, Gid, LogId, MessageId, Millis, Place, Seq, Uid},
     message::PayloadHash,
     record::{self, RowKind},
 };
@@ -125,6 +125,13 @@ pub enum RowBody {
         /// Its unread messages are not in the total.
         muted: bool,
     },
+    /// What the owner has of a group changed. The row belongs to no peer.
+    Group {
+        /// Which group.
+        gid: Gid,
+        /// What changed.
+        change: ViewChange,
+    },
 }
 
 /// Whose row of a chain it is.
@@ -154,7 +161,8 @@ impl RowBody {
             | Self::Unblocked
             | Self::Change { .. }
             | Self::Deleted { .. }
-            | Self::ConversationSet { .. } => false,
+            | Self::ConversationSet { .. }
+            | Self::Group { .. } => false,
         }
     }
 
@@ -197,6 +205,7 @@ impl RowBody {
             Self::Change { way: Way::In { .. }, .. } => RowKind::ChangeIn,
             Self::Deleted { .. } => RowKind::Deleted,
             Self::ConversationSet { .. } => RowKind::ConversationSet,
+            Self::Group { change, .. } => change.kind(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{InboxRow, RowBody, RowError, Way, place_from_record, place_to_record};
+use super::{InboxRow, RowBody, RowError, ViewChange, Way, place_from_record, place_to_record};
 use crate::{
     change,
     id::{Epoch, LogId, Millis, Place, Seq},
@@ -53,7 +53,8 @@ impl InboxRow {
                 stored.peer = place.as_ref().map(place_to_record);
                 stored.left.clone_from(left);
             }
-            RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked | RowBody::ConversationSet { .. } => {}
+            RowBody::Receipt { .. } | RowBody::Blocked | RowBody::Unblocked => {}
+            RowBody::ConversationSet { .. } | RowBody::Group { .. } => {}
         }
         stored.encode_to_vec().into()
     }
@@ -74,7 +75,12 @@ impl InboxRow {
             | RowKind::ChangeOut
             | RowKind::ChangeIn
             | RowKind::Deleted
-            | RowKind::ConversationSet => state_body(kind, &stored)?,
+            | RowKind::ConversationSet
+            | RowKind::GroupJoined
+            | RowKind::GroupLeft
+            | RowKind::GroupRead
+            | RowKind::GroupDeleted
+            | RowKind::GroupSet => state_body(kind, &stored)?,
             RowKind::Unspecified => return Err(RowError::Kind),
         };
         if said != seq {
@@ -143,7 +149,11 @@ fn state_body(kind: RowKind, stored: &record::InboxRow) -> Result<(Seq, Millis, 
         (RowKind::ConversationSet, Some(Body::ConversationSet(set))) => {
             RowBody::ConversationSet { pinned: set.pinned, muted: set.muted }
         }
-        _ => return Err(RowError::Field("entry.body")),
+        (kind, Some(body)) => {
+            let (gid, change) = ViewChange::from_entry_body(kind, body)?;
+            RowBody::Group { gid, change }
+        }
+        (_, None) => return Err(RowError::Field("entry.body")),
     };
     Ok((Seq::new(entry.seq), Millis::new(entry.time), body))
 }

@@ -1,13 +1,21 @@
 //! Rows of the logs in their domain form, checked once when they are read, and what their records share.
 
+mod group;
+#[cfg(test)]
+mod group_tests;
 mod inbox;
 mod inbox_codec;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use bytes::Bytes;
 
-pub use self::inbox::{InboxRow, RowBody, Way, history_row};
+pub use self::{
+    group::GroupRow,
+    inbox::{InboxRow, RowBody, Way, history_row},
+    view::ViewChange,
+};
 use crate::{
     id::{IdError, LogId, Place, Seq},
     record,

@@ -6,7 +6,8 @@ use prost::Message as _;
 use super::*;
 use crate::{
     change::{self, Change, MessageName},
-    id::{Epoch, LogId, Millis, Place, Seq, Uid},
+    group::Departure,
+    id::{Epoch, Gid, LogId, Millis, Place, Seq, Uid},
     message::{Draft, MessageParts, RawEntry, conversation_with, encode_message_entry},
     record::{self, RowKind},
     wire,
@@ -136,11 +137,45 @@ fn all_kinds() -> Vec<InboxRow> {
     ]
 }
 
+fn view(seq: u64, change: ViewChange) -> InboxRow {
+    let gid: Gid = "g1".parse().unwrap();
+    let entry = state_entry(seq, change.entry_body(&gid));
+    InboxRow { with: None, ..row(seq, RowBody::Group { gid, change }, entry) }
+}
+
+fn all_views() -> Vec<InboxRow> {
+    let (alice, seq): (Uid, Seq) = ("alice".parse().unwrap(), Seq::new(8));
+    let changes = [
+        ViewChange::Joined { seq, by: None },
+        ViewChange::Joined { seq, by: Some(alice.clone()) },
+        ViewChange::Left { seq, how: Departure::Left },
+        ViewChange::Left { seq, how: Departure::Removed { by: alice } },
+        ViewChange::Left { seq, how: Departure::Dismissed },
+        ViewChange::Read { upto: seq },
+        ViewChange::Deleted { seqs: vec![Seq::new(2), Seq::new(5)], upto: Seq::ZERO, whole: false },
+        ViewChange::Deleted { seqs: Vec::new(), upto: seq, whole: true },
+        ViewChange::Set { pinned: true, muted: false },
+    ];
+    changes.into_iter().zip(1..).map(|(change, seq)| view(seq, change)).collect()
+}
+
 #[test]
 fn every_kind_of_row_reads_back_as_it_was_written() {
-    for row in all_kinds() {
+    for row in all_kinds().into_iter().chain(all_views()) {
         assert_eq!(InboxRow::decode(row.seq, row.encode()), Ok(row));
     }
+}
+
+#[test]
+fn a_row_of_a_group_names_one_and_says_what_its_kind_says() {
+    let with_kind = |row: &InboxRow, kind: RowKind| {
+        let stored = record::InboxRow { kind: kind.into(), ..record::InboxRow::decode(row.encode()).unwrap() };
+        InboxRow::decode(row.seq, stored.encode_to_vec().into()).unwrap_err()
+    };
+    let (peers, views) = (all_kinds(), all_views());
+    assert_eq!(with_kind(&peers[2], RowKind::GroupRead), RowError::Field("entry.conversation"));
+    assert_eq!(with_kind(&peers[11], RowKind::GroupSet), RowError::Field("entry.conversation"));
+    assert_eq!(with_kind(&views[0], RowKind::GroupLeft), RowError::Field("entry.body"));
 }
 
 #[test]
