@@ -6,6 +6,9 @@ mod number;
 mod record;
 #[cfg(test)]
 mod record_tests;
+pub mod request;
+#[cfg(test)]
+mod request_tests;
 
 pub use self::{
     entry::{encode_event_entry, event_of_body},

@@ -3,28 +3,43 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{self, WireType};
 
-use crate::id::LogId;
+use crate::id::{Gid, LogId};
 
 const ENTRIES_FIELD: u32 = 40;
 const ENTRIES_TIMELINE_FIELD: u32 = 1;
 const ENTRIES_ENTRIES_FIELD: u32 = 2;
 const ENTRIES_REDELIVERY_FIELD: u32 = 3;
 const ENTRIES_LOG_ID_FIELD: u32 = 4;
+const TIMELINE_GROUP_FIELD: u32 = 2;
 
 /// `ServerFrame { entries }` of the inbox around entries that are already encoded (`wire::Entry`). Equal, byte for
 /// byte, to what the generated types would encode.
 #[must_use]
 pub fn encode_inbox_entries(entries: &[Bytes], redelivery: Option<Redelivery>, log_id: Option<&LogId>) -> Bytes {
     // Timeline { inbox: {} } is the field `inbox` (1, length-delimited) of length 0.
-    const TIMELINE: [u8; 2] = [0x0a, 0x00];
+    encode_entries(&[0x0a, 0x00], entries, redelivery, log_id)
+}
+
+/// The same of a group's log. Everybody gets these bytes.
+#[must_use]
+pub fn encode_group_entries(gid: &Gid, entries: &[Bytes], log_id: Option<&LogId>) -> Bytes {
+    // Timeline { group: { gid } }.
+    let inner = field_len(1, gid.as_str().len());
+    let mut timeline = BytesMut::with_capacity(field_len(TIMELINE_GROUP_FIELD, inner));
+    put_header(TIMELINE_GROUP_FIELD, inner, &mut timeline);
+    put_field(1, gid.as_str().as_bytes(), &mut timeline);
+    encode_entries(&timeline, entries, None, log_id)
+}
+
+fn encode_entries(timeline: &[u8], entries: &[Bytes], redelivery: Option<Redelivery>, log_id: Option<&LogId>) -> Bytes {
     let entries_len: usize = entries.iter().map(|entry| field_len(ENTRIES_ENTRIES_FIELD, entry.len())).sum();
-    let len = field_len(ENTRIES_TIMELINE_FIELD, TIMELINE.len())
+    let len = field_len(ENTRIES_TIMELINE_FIELD, timeline.len())
         + entries_len
         + redelivery.map_or(0, |_| 2)
         + log_id.map_or(0, |id| field_len(ENTRIES_LOG_ID_FIELD, id.as_bytes().len()));
     let mut out = BytesMut::with_capacity(field_len(ENTRIES_FIELD, len));
     put_header(ENTRIES_FIELD, len, &mut out);
-    put_field(ENTRIES_TIMELINE_FIELD, &TIMELINE, &mut out);
+    put_field(ENTRIES_TIMELINE_FIELD, timeline, &mut out);
     for entry in entries {
         put_field(ENTRIES_ENTRIES_FIELD, entry, &mut out);
     }

@@ -6,7 +6,7 @@ use prost::Message as _;
 use super::*;
 use crate::{
     change::MessageName,
-    id::{IdError, LogId, Millis, Seq, Uid},
+    id::{Gid, IdError, LogId, Millis, Seq, Uid},
     wire,
 };
 
@@ -40,6 +40,23 @@ fn notices_and_silent_messages_do_not_count() {
     assert!(counts_as_unread(&text, None));
     assert!(!counts_as_unread(&text, Some(&silent)));
     assert!(!counts_as_unread(&notice, None));
+}
+
+#[test]
+fn frames_of_a_group_equal_the_generated_encoding() {
+    let gid: Gid = "g1".parse().unwrap();
+    let group = wire::Timeline { timeline: Some(wire::timeline::Timeline::Group(wire::GroupLog { gid: "g1".into() })) };
+    for log_id in [None, Some(LogId::new([9; 16]))] {
+        let entries = wire::Entries {
+            timeline: Some(group.clone()),
+            entries: vec![entry(1), entry(2)],
+            redelivery: false,
+            log_id: log_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
+        };
+        let frame = wire::ServerFrame { re: 0, body: Some(wire::server_frame::Body::Entries(entries)) };
+        let encoded: Vec<Bytes> = [entry(1), entry(2)].iter().map(|e| e.encode_to_vec().into()).collect();
+        assert_eq!(encode_group_entries(&gid, &encoded, log_id.as_ref()), frame.encode_to_vec());
+    }
 }
 
 fn text(text: &str) -> wire::Content {
