@@ -7,8 +7,6 @@ mod encoded;
 mod entry;
 mod group_draft;
 #[cfg(test)]
-mod group_tests;
-#[cfg(test)]
 mod tests;
 
 pub use self::{

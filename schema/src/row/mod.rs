@@ -1,8 +1,6 @@
 //! Rows of the logs in their domain form, checked once when they are read, and what their records share.
 
 mod group;
-#[cfg(test)]
-mod group_tests;
 mod inbox;
 mod inbox_codec;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Drafts, entries and frames: equal to what the generated types write, and every wrong field named.
 
+mod group;
+
 use bytes::Bytes;
 use prost::Message as _;
 

@@ -1,5 +1,7 @@
 //! Inbox rows: what is written is read, and what is damaged says so.
 
+mod group;
+
 use bytes::Bytes;
 use prost::Message as _;
 

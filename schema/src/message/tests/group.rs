@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::*;
 use crate::{
     error_code::ErrorCode,
     field::FieldError,
     group::{MENTIONS_MAX, Mention, Role},
     id::{IdError, Millis, Seq, Uid},
+    message::{ConversationId, Draft, DraftError, GroupDraft, encode_group_message_entry, mentioned_in},
     wire::{self, mention::Who},
 };
 

@@ -4,9 +4,12 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::*;
 use crate::{
-    id::{Epoch, LogId},
+    group::{
+        Departure, GroupCheckpoint, GroupView, HistoryForNew, JoinPolicy, MemberRecord, Membership, OWN_ROWS_MAX,
+        OwnRows, Role, Seat, Settings, Standing,
+    },
+    id::{Epoch, LogId, Millis, Seq, Uid},
     record,
     row::RowError,
 };

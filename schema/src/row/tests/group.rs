@@ -4,13 +4,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::*;
 use crate::{
     change::{Change, Made, MessageName},
     group::{Departure, Event, HistoryForNew, JoinPolicy, Mention, Role, Settings, SettingsPatch, encode_event_entry},
     id::{Epoch, Gid, LogId, MessageId, Millis, Seq, Uid},
     message::{GroupDraft, encode_group_message_entry},
     record::{self, GroupRowKind},
+    row::{GroupRow, RowError},
     wire,
 };
 

@@ -1,12 +1,12 @@
 //! Requests: what is taken is within its bounds, and every field that is wrong is named.
 
-use super::{
-    ADD_MEMBERS_MAX, GROUP_NAME_BYTES_MAX, GROUP_NOTICE_BYTES_MAX, HistoryForNew, JoinPolicy, Role, SettingsPatch,
-    request::*,
-};
 use crate::{
     error_code::ErrorCode,
     field::FieldError,
+    group::{
+        ADD_MEMBERS_MAX, GROUP_NAME_BYTES_MAX, GROUP_NOTICE_BYTES_MAX, HistoryForNew, JoinPolicy, Role, SettingsPatch,
+        request::*,
+    },
     id::{IdError, Millis, Seq},
     wire,
 };
