@@ -5,8 +5,8 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::{
-    id::{MessageId, Millis, Seq, Uid},
-    message::{RawEntry, conversation_with},
+    id::{Gid, MessageId, Millis, Seq, Uid},
+    message::{RawEntry, conversation_of, conversation_with},
     wire,
 };
 
@@ -144,10 +144,27 @@ pub fn without_content(entry: &Bytes) -> Bytes {
 /// The body of a change's entry, as the owner of the inbox sees it: `target` is the message's seq there.
 #[must_use]
 pub fn entry_body(peer: &Uid, target: Seq, name: &MessageName, change: &Change) -> wire::entry::Body {
-    let conversation = Some(conversation_with(peer));
+    body_in(conversation_with(peer), String::new(), target, name, change)
+}
+
+/// The body of a change's entry in a group's log, made by `by`.
+#[must_use]
+pub fn group_entry_body(gid: &Gid, by: &Uid, target: Seq, name: &MessageName, change: &Change) -> wire::entry::Body {
+    let by = if *by == name.author { String::new() } else { by.to_string() };
+    body_in(conversation_of(gid), by, target, name, change)
+}
+
+fn body_in(
+    conversation: wire::Conversation,
+    by: String,
+    target: Seq,
+    name: &MessageName,
+    change: &Change,
+) -> wire::entry::Body {
+    let conversation = Some(conversation);
     let (seq, author, message_id) = (target.get(), name.author.to_string(), name.message_id.to_string());
     match change {
-        Change::Recall => wire::entry::Body::Recalled(wire::Recalled { conversation, seq, author, message_id }),
+        Change::Recall => wire::entry::Body::Recalled(wire::Recalled { conversation, seq, author, message_id, by }),
         Change::Edit { content } => {
             // It was decoded when it was taken; an empty one has none.
             let content = wire::Content::decode(content.clone()).ok().filter(|content| content.kind.is_some());

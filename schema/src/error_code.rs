@@ -34,6 +34,16 @@ pub enum ErrorCode {
     PeerBlocked = 3002,
     /// Only the author of a message may recall or edit it.
     NotAuthor = 3003,
+    /// The caller is no member of the group.
+    NotMember = 3004,
+    /// The caller's role in the group does not allow it.
+    RoleTooLow = 3005,
+    /// The group is joined by invitation only.
+    InviteOnly = 3006,
+    /// The caller may not send in the group for some time; `retry_after_ms` says for how long.
+    Muted = 3007,
+    /// Only the owner and admins may send in the group.
+    GroupMuted = 3008,
     /// This message id was used before with another payload.
     MessageIdConflict = 4001,
     /// The message id was made more than 13 days ago, beyond the window of idempotency.
@@ -42,7 +52,7 @@ pub enum ErrorCode {
     AckAboveHead = 4003,
     /// The seq is no row of that conversation.
     NoSuchSeq = 4004,
-    /// There is no conversation with that user.
+    /// There is no conversation with that user, or in that group.
     NoSuchConversation = 4005,
     /// The timeline is stopped because a stored row is damaged; an operator has to look.
     Corrupt = 4006,
@@ -54,6 +64,18 @@ pub enum ErrorCode {
     TooLate = 4009,
     /// The message has as many reactions of the caller as it may.
     TooManyReactions = 4010,
+    /// No group has this id.
+    NoSuchGroup = 4011,
+    /// The group was dismissed. Its id is never used again.
+    GroupDismissed = 4012,
+    /// Somebody else made a group of this id.
+    GroupTaken = 4013,
+    /// The group has as many members as it may.
+    GroupFull = 4014,
+    /// The user it is about is no member of the group.
+    NoSuchMember = 4015,
+    /// The owner hands the group over or dismisses it first.
+    OwnerStays = 4016,
     /// Outcome unknown: resend the same message id with `retry`.
     OutcomeUnknown = 5001,
     /// The store cannot be written now, or the node stops; nothing was taken.
@@ -114,6 +136,11 @@ impl ErrorCode {
         Self::NotAllowed,
         Self::PeerBlocked,
         Self::NotAuthor,
+        Self::NotMember,
+        Self::RoleTooLow,
+        Self::InviteOnly,
+        Self::Muted,
+        Self::GroupMuted,
         Self::MessageIdConflict,
         Self::MessageIdTooOld,
         Self::AckAboveHead,
@@ -124,6 +151,12 @@ impl ErrorCode {
         Self::MessageRecalled,
         Self::TooLate,
         Self::TooManyReactions,
+        Self::NoSuchGroup,
+        Self::GroupDismissed,
+        Self::GroupTaken,
+        Self::GroupFull,
+        Self::NoSuchMember,
+        Self::OwnerStays,
         Self::OutcomeUnknown,
         Self::Unavailable,
         Self::Busy,
@@ -153,6 +186,11 @@ impl ErrorCode {
             Self::HelloTimeout | Self::TooManyConnections => (Reconnect::Closed, Retry::Same),
             Self::BadId | Self::BadField | Self::BodyTooLarge | Self::UnknownOp => (Reconnect::Stays, Retry::No),
             Self::NotAllowed | Self::PeerBlocked | Self::NotAuthor => (Reconnect::Stays, Retry::No),
+            Self::NotMember | Self::RoleTooLow | Self::InviteOnly => (Reconnect::Stays, Retry::No),
+            Self::Muted | Self::GroupMuted | Self::NoSuchMember | Self::OwnerStays => (Reconnect::Stays, Retry::No),
+            Self::NoSuchGroup | Self::GroupDismissed | Self::GroupTaken | Self::GroupFull => {
+                (Reconnect::Stays, Retry::No)
+            }
             Self::MessageIdConflict | Self::MessageIdTooOld | Self::AckAboveHead => (Reconnect::Stays, Retry::No),
             Self::NoSuchSeq | Self::NoSuchConversation | Self::Corrupt => (Reconnect::Stays, Retry::No),
             Self::TooManyDeletions | Self::MessageRecalled | Self::TooLate | Self::TooManyReactions => {

@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod error_code;
+pub mod field;
 pub mod group;
 pub mod id;
 pub mod json;

@@ -2,7 +2,7 @@
 
 use prost::Message;
 use tidings_schema::{
-    id::{DeviceId, LogId, MessageId, ShardCount, Uid},
+    id::{DeviceId, Gid, LogId, MessageId, ShardCount, Uid},
     json,
     message::{Draft, RawEntry},
     wire,
@@ -97,7 +97,13 @@ fn server_json() -> Vec<Vec<u8>> {
 }
 
 fn sends() -> Vec<Vec<u8>> {
-    samples::variants(&samples::descriptor("tidings.v1.Send"), 6).iter().map(Message::encode_to_vec).collect()
+    let all: Vec<wire::Send> = samples::variants(&samples::descriptor("tidings.v1.Send"), 6)
+        .iter()
+        .map(|send| wire::Send::decode(send.encode_to_vec().as_slice()).unwrap())
+        .collect();
+    // Only a group has members to mention.
+    let private = all.iter().map(|send| wire::Send { mentions: Vec::new(), ..send.clone() }.encode_to_vec());
+    all.iter().map(Message::encode_to_vec).chain(private).collect()
 }
 
 type FromJson<T> = fn(&str) -> Result<T, json::JsonError>;
@@ -176,7 +182,8 @@ fn send(input: &[u8]) -> Answer {
         Ok(draft) => draft,
         Err(why) => {
             let text = why.to_string();
-            let names = ["messageId ", "to", "content ", "replyTo."].iter().any(|field| text.starts_with(field));
+            let names =
+                ["messageId ", "to", "content ", "replyTo.", "mentions "].iter().any(|field| text.starts_with(field));
             assert!(names, "{text}");
             return refused(text);
         }
@@ -215,6 +222,7 @@ fn ids(input: &[u8]) -> Answer {
         assert_eq!(device.to_string(), text);
         read.push("device");
     }
+    assert_eq!(text.parse::<Gid>().is_ok(), text.parse::<Uid>().is_ok(), "groups are named as users are");
     if let Ok(id) = bounded(text.len(), || text.parse::<MessageId>()) {
         assert_eq!(id.to_string().parse(), Ok(id));
         let _time = id.v7_time();

@@ -10,6 +10,7 @@ mod chance;
 mod corpus;
 mod edge;
 mod frames;
+mod groups;
 mod mutate;
 mod rows;
 #[path = "../it/samples.rs"]
@@ -31,7 +32,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const CASES_MIN: u64 = 1_000_000;
 
 fn targets() -> Vec<Target> {
-    [frames::targets(), rows::targets(), edge::targets()].concat()
+    [frames::targets(), groups::targets(), rows::targets(), edge::targets()].concat()
 }
 
 // The HTTP codec keeps its date in a task of its own, which needs a runtime.

@@ -3,7 +3,12 @@
 use bytes::Bytes;
 use prost::Message;
 use tidings::store::embedded::value;
-use tidings_schema::{id::Seq, record, row::InboxRow};
+use tidings_schema::{
+    group::{GroupCheckpoint, GroupView, MemberRecord},
+    id::Seq,
+    record,
+    row::{GroupRow, InboxRow, RowError},
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -28,6 +33,7 @@ const SEQ: Seq = Seq::new(5);
 pub fn targets() -> Vec<Target> {
     vec![
         Target { name: "rows", cases: 90_000, born: rows, words: WORDS, check: row },
+        Target { name: "group-rows", cases: 60_000, born: group_rows, words: WORDS, check: group_row },
         Target { name: "records", cases: 70_000, born: records, words: WORDS, check: record },
         Target { name: "values", cases: 60_000, born: values, words: &[], check: value },
     ]
@@ -81,6 +87,41 @@ fn row(input: &[u8]) -> Answer {
     }
 }
 
+/// The same for a group's log.
+fn group_rows() -> Vec<Vec<u8>> {
+    let entries = samples::variants(&samples::descriptor("tidings.v1.Entry"), 6);
+    let kinds = samples::descriptor("tidings.record.v1.GroupRow").get_field_by_name("kind").unwrap();
+    let prost_reflect::Kind::Enum(kinds) = kinds.kind() else { panic!("kind is an enum") };
+    let numbers: Vec<i32> = kinds.values().map(|kind| kind.number()).collect();
+    let of = |message: &prost_reflect::DynamicMessage, kind: i32| {
+        let mut message = message.clone();
+        message.set_field_by_name("seq", prost_reflect::Value::U64(SEQ.get()));
+        let entry = message.encode_to_vec().into();
+        let payload_hash = vec![7; 16].into();
+        let row = record::GroupRow { ep: 2, pe: 1, c: 4, n: 1, kind, payload_hash, entry, ..Default::default() };
+        row.encode_to_vec()
+    };
+    let all: Vec<Vec<u8>> = entries.iter().flat_map(|entry| numbers.iter().map(move |&kind| of(entry, kind))).collect();
+    let fits = |stored: &Vec<u8>| GroupRow::decode(SEQ, Bytes::copy_from_slice(stored)).is_ok();
+    let (right, wrong): (Vec<_>, Vec<_>) = all.into_iter().partition(fits);
+    right.into_iter().chain(wrong.into_iter().step_by(WRONG_ROWS)).collect()
+}
+
+/// A row is what its stored form says, and once it is redacted it stays so.
+fn group_row(input: &[u8]) -> Answer {
+    let stored = Bytes::copy_from_slice(input);
+    match bounded(input.len(), || GroupRow::decode(SEQ, stored)) {
+        Ok(row) => {
+            assert_eq!(GroupRow::decode(SEQ, row.encode()).as_ref(), Ok(&row));
+            let silent = row.clone().without_content();
+            assert_eq!(silent.clone().without_content(), silent);
+            let kind = format!("{:?}", row.event);
+            Answer::Read(kind.split([' ', '{']).next().unwrap_or_default().to_owned())
+        }
+        Err(why) => refused(why),
+    }
+}
+
 /// The number of the type, then the record.
 fn records() -> Vec<Vec<u8>> {
     let sample = |(at, name): (usize, &&str)| {
@@ -95,8 +136,20 @@ fn records() -> Vec<Vec<u8>> {
     RECORDS.iter().enumerate().flat_map(sample).collect()
 }
 
-const RECORDS: [&str; 9] =
-    ["InboxRow", "HistoryRow", "Head", "MailboxCheckpoint", "Device", "Conversation", "MessageId", "Meta", "Place"];
+const RECORDS: [&str; 12] = [
+    "InboxRow",
+    "HistoryRow",
+    "Head",
+    "MailboxCheckpoint",
+    "Device",
+    "Conversation",
+    "MessageId",
+    "Meta",
+    "Place",
+    "GroupCheckpoint",
+    "Member",
+    "GroupView",
+];
 
 fn record(input: &[u8]) -> Answer {
     let Some((&number, stored)) = input.split_first() else { return refused("nothing") };
@@ -110,6 +163,9 @@ fn record(input: &[u8]) -> Answer {
         6 => stable::<record::MessageId>(stored),
         7 => stable::<record::Meta>(stored),
         8 => stable::<record::Place>(stored),
+        9 => checked(stored, GroupCheckpoint::decode, GroupCheckpoint::encode),
+        10 => checked(stored, MemberRecord::decode, MemberRecord::encode),
+        11 => checked(stored, GroupView::decode, GroupView::encode),
         _ => refused("no record"),
     }
 }
@@ -119,6 +175,22 @@ fn stable<T: Message + Default>(stored: &[u8]) -> Answer {
         Ok(record) => {
             let bytes = record.encode_to_vec();
             assert_eq!(T::decode(bytes.as_slice()).expect("what is written is read").encode_to_vec(), bytes);
+            Answer::Read(std::any::type_name::<T>().to_owned())
+        }
+        Err(why) => refused(why),
+    }
+}
+
+/// The same for records that are checked when they are read.
+fn checked<T: PartialEq + std::fmt::Debug>(
+    stored: &[u8],
+    decode: fn(Bytes) -> Result<T, RowError>,
+    encode: fn(&T) -> Bytes,
+) -> Answer {
+    let bytes = Bytes::copy_from_slice(stored);
+    match bounded(stored.len(), || decode(bytes)) {
+        Ok(record) => {
+            assert_eq!(decode(encode(&record)).as_ref(), Ok(&record));
             Answer::Read(std::any::type_name::<T>().to_owned())
         }
         Err(why) => refused(why),

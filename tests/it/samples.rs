@@ -66,8 +66,9 @@ fn scalar(name: &str, kind: &Kind) -> Value {
         Kind::String => Value::String(
             match name {
                 "message_id" => MESSAGE_ID,
-                "uid" => "bob",
-                "author" | "from" => "alice",
+                "uid" | "uids" | "members" | "after" => "bob",
+                "author" | "from" | "by" => "alice",
+                "gid" => "g1",
                 "device_id" => "d1",
                 _ => "words",
             }

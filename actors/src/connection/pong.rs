@@ -10,7 +10,8 @@ impl Connection {
     pub(super) fn ping(&mut self, op_id: OpId, ping: wire::Ping) {
         self.heartbeat.announced(ping.interval_ms, self.parts.clock.uptime());
         self.pulse.at_latest(self.heartbeat.deadline());
-        let pong = wire::Pong { inbox_head: self.deliveries.head().get(), time: self.parts.clock.now().get() };
+        let (inbox_head, time) = (self.deliveries.head().get(), self.parts.clock.now().get());
+        let pong = wire::Pong { inbox_head, time, behind: Vec::new() };
         self.say(op_id, wire::server_frame::Body::Pong(pong));
     }
 }

@@ -155,15 +155,28 @@ impl Connection {
             client_frame::Op::DeleteForMe(delete) => (change::delete_for_me(delete)?, Kind::Other),
             client_frame::Op::DeleteConversation(delete) => (change::delete_conversation(delete)?, Kind::Other),
             client_frame::Op::SetConversation(set) => (change::set_conversation(set)?, Kind::Other),
+            client_frame::Op::CreateGroup(_)
+            | client_frame::Op::JoinGroup(_)
+            | client_frame::Op::LeaveGroup(_)
+            | client_frame::Op::AddMembers(_)
+            | client_frame::Op::RemoveMember(_)
+            | client_frame::Op::SetRole(_)
+            | client_frame::Op::TransferGroup(_)
+            | client_frame::Op::MuteMember(_)
+            | client_frame::Op::MuteGroup(_)
+            | client_frame::Op::UpdateGroup(_)
+            | client_frame::Op::DismissGroup(_)
+            | client_frame::Op::GroupInfo(_)
+            | client_frame::Op::Members(_)
+            | client_frame::Op::ReadBy(_)
+            | client_frame::Op::SyncGroup(_) => return Err(not_served()),
             // Handled before they get here.
             client_frame::Op::Hello(_)
             | client_frame::Op::Ping(_)
             | client_frame::Op::Send(_)
             | client_frame::Op::Ack(_)
             | client_frame::Op::Typing(_)
-            | client_frame::Op::Refresh(_) => {
-                return Err(Refusal(ErrorCode::UnknownOp, "operation is not known".into()));
-            }
+            | client_frame::Op::Refresh(_) => return Err(not_served()),
         })
     }
 
@@ -173,9 +186,14 @@ impl Connection {
     }
 }
 
+fn not_served() -> Refusal {
+    Refusal(ErrorCode::UnknownOp, "operation is not known".into())
+}
+
 pub(super) fn peer(conversation: Option<wire::Conversation>) -> Result<Uid, Refusal> {
     match conversation.and_then(|conversation| conversation.conversation) {
         Some(wire::conversation::Conversation::Uid(text)) => uid("conversation.uid", &text),
+        Some(wire::conversation::Conversation::Gid(_)) => Err(not_served()),
         None => Err(Refusal(ErrorCode::BadField, "conversation is missing".into())),
     }
 }

@@ -398,8 +398,8 @@ async fn a_push_that_would_leave_a_hole_is_dropped_and_the_mailbox_told() {
 async fn what_the_mailbox_does_not_take_is_kept_and_offered_again() {
     let mut bench = Bench::live().await;
     bench.link.full.store(true, Relaxed);
-    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 4 }));
-    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 5 }));
+    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 4, ..Default::default() }));
+    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 5, ..Default::default() }));
     bench.tell(vec![push(6, 7, 1)]).await;
     bench.settle().await;
     assert!(bench.asked.is_empty());
@@ -454,7 +454,7 @@ async fn a_repetition_that_finds_the_queue_full_counts_as_drained() {
 #[actix::test]
 async fn an_ack_above_the_head_opens_no_hole_on_the_wire() {
     let mut bench = Bench::live().await;
-    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 1_000_000_000 }));
+    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 1_000_000_000, ..Default::default() }));
     assert!(matches!(bench.asked().await.op, Op::Ack(_)));
     bench.tell(vec![error_answer(0, ErrorCode::AckAboveHead)]).await;
     assert_eq!(bench.error(ErrorCode::AckAboveHead).await, 0);

@@ -47,6 +47,9 @@ impl Connection {
                 Ok(to) => to,
                 Err(refusal) => return self.error(op_id, refusal.0, refusal.1),
             },
+            Some(wire::target::Target::Gid(_)) => {
+                return self.error(op_id, ErrorCode::UnknownOp, "operation is not known");
+            }
             None => return self.error(op_id, ErrorCode::BadField, "to is missing"),
         };
         let now = self.parts.clock.uptime();

@@ -154,7 +154,7 @@ impl Mailbox {
         }
         let log_id = self.log_id().map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes()));
         let (new_peers_left, new_peers_at) = self.new_peers.left();
-        let head = record::Head { log_id: log_id.clone(), seq: committed.get(), ep, t, time };
+        let head = record::Head { log_id: log_id.clone(), seq: committed.get(), ep, t, time, n: 0 };
         changes.push(Change { key: Key::Head(self.timeline_id.clone()), value: Some(encode(&head)) });
         self.checkpoint.record = record::MailboxCheckpoint {
             upto: committed.get(),

@@ -88,7 +88,7 @@ fn note_peer(told: &mut Vec<(Uid, Effect)>, row: &InboxRow) {
         | RowBody::Deleted { .. }
         | RowBody::Change { way: Way::Out { .. }, .. } => Effect::Drive,
         RowBody::In { .. } | RowBody::Receipt { .. } | RowBody::Change { way: Way::In { .. }, .. } => Effect::Accept,
-        RowBody::Blocked | RowBody::Unblocked | RowBody::ConversationSet { .. } => return,
+        RowBody::Blocked | RowBody::Unblocked | RowBody::ConversationSet { .. } | RowBody::Group { .. } => return,
     };
     let Some(peer) = &row.with else { return };
     if !told.iter().any(|(known, what)| known == peer && *what == effect) {

@@ -263,6 +263,7 @@ fn view(uid: &Uid, settled: &Conversation, as_of: Seq) -> wire::ConversationView
         deleted: settled.deleted.ranges().iter().map(range).collect(),
         delivered_upto: settled.got_delivered_upto.get(),
         read_upto: settled.got_read_upto.get(),
+        place: 0,
     }
 }
 

@@ -37,5 +37,6 @@ pub(crate) fn frame(
         limits: None,
         reset: facts.reset,
         resume_after: facts.resume_after.get(),
+        groups: Vec::new(),
     }
 }

@@ -144,6 +144,8 @@ impl Conversation {
                 }
             }
             RowBody::ConversationSet { pinned, muted } => (self.pinned, self.muted) = (*pinned, *muted),
+            // No row of a conversation with a peer.
+            RowBody::Group { .. } => {}
             RowBody::Read { upto, read_n, .. } => self.mark(*upto, *read_n),
             RowBody::Receipt { delivered_upto, read_upto } => {
                 self.got_delivered_upto = self.got_delivered_upto.max(*delivered_upto);
@@ -238,7 +240,8 @@ impl Conversation {
             | RowBody::Unblocked
             | RowBody::Change { .. }
             | RowBody::Deleted { .. }
-            | RowBody::ConversationSet { .. } => Counters { n: self.n, h: 0 },
+            | RowBody::ConversationSet { .. }
+            | RowBody::Group { .. } => Counters { n: self.n, h: 0 },
         }
     }
 

@@ -150,6 +150,7 @@ fn every_change_of_the_inbox_is_an_event_that_names_its_message_and_moves_the_pl
             seq: 1,
             author: author(),
             message_id: message_id(),
+            ..Default::default()
         }),
         entry::Body::Edited(wire::Edited {
             conversation: conversation("bob"),

@@ -102,12 +102,12 @@ impl Model {
                     ..wire::Welcome::default()
                 })
             }
-            Op::Ping(_) => Body::Pong(wire::Pong { inbox_head: self.head(), time: 0 }),
+            Op::Ping(_) => Body::Pong(wire::Pong { inbox_head: self.head(), time: 0, ..Default::default() }),
             Op::Send(_) | Op::Edit(_) if self.refuse => {
                 Body::Error(wire::Error { code: 5003, text: "busy".into(), retry_after_ms: 0 })
             }
             Op::Send(send) => {
-                let wire::target::Target::Uid(peer) = send.to.unwrap().target.unwrap();
+                let Some(wire::target::Target::Uid(peer)) = send.to.unwrap().target else { panic!("to nobody") };
                 let duplicate = self.seq_of.contains_key(&send.message_id);
                 assert!(!duplicate || send.retry, "a repetition says that it is one");
                 let seq = self.append(&send.message_id, "me", &peer);

@@ -1,10 +1,10 @@
 //! JSON form of the client protocol: proto3's JSON mapping, except that 64-bit integers are written as numbers.
 //!
-//! Source: <https://protobuf.dev/programming-guides/json/>. `value` reads and writes what stands in a field, `messages`
-//! is the table of messages. The tests hold both against prost-reflect, which knows only the proto file. An error never
+//! Source: <https://protobuf.dev/programming-guides/json/>. `value` reads and writes what stands in a field, `object`
+//! has the tables of messages. The tests hold both against prost-reflect, which knows only the proto file. An error never
 //! repeats a value of the text, so that it may be logged.
 
-mod messages;
+mod object;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -350,11 +350,15 @@ pub(super) trait Named: Sized {
 
 /// Stands for an enum field while it is read and written.
 #[derive(Debug)]
-pub(super) struct Name<E>(pub(super) i32, PhantomData<E>);
+pub(super) struct Name<E>(i32, PhantomData<E>);
 
 impl<E> Name<E> {
     pub(super) const fn new(number: i32) -> Self {
         Self(number, PhantomData)
+    }
+
+    pub(super) const fn number(&self) -> i32 {
+        self.0
     }
 }
 

@@ -276,7 +276,7 @@ impl User {
             Some(Body::Pong(_)) => self.shared.pongs.set(self.shared.pongs.get() + 1),
             Some(Body::Entries(entries)) => {
                 self.apply(entries)?;
-                socket.write(0, Op::Ack(wire::Ack { inbox: self.place.seq })).await?;
+                socket.write(0, Op::Ack(wire::Ack { inbox: self.place.seq, ..Default::default() })).await?;
             }
             other => bail!("{other:?} came"),
         }

@@ -200,6 +200,7 @@ pub(super) fn tick(talk: &Talk, seq: Seq) -> &'static str {
 pub(super) fn peer_of(conversation: Option<&wire::Conversation>) -> Option<&str> {
     match conversation?.conversation.as_ref()? {
         wire::conversation::Conversation::Uid(uid) => Some(uid),
+        wire::conversation::Conversation::Gid(_) => None,
     }
 }
 

@@ -102,7 +102,11 @@ async fn the_first_frame_is_hello_and_it_comes_once() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[]).await;
     for form in FORMS {
-        for early in [send("bob", "hi"), Op::Ping(wire::Ping { interval_ms: 0 }), Op::Ack(wire::Ack { inbox: 1 })] {
+        for early in [
+            send("bob", "hi"),
+            Op::Ping(wire::Ping { interval_ms: 0 }),
+            Op::Ack(wire::Ack { inbox: 1, ..Default::default() }),
+        ] {
             let mut talk = Talk::silent(&server, form).await;
             is(&talk.refused(early).await, ErrorCode::WrongOrder);
             assert_eq!(talk.closed().await, 1002);

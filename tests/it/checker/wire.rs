@@ -88,6 +88,16 @@ impl What {
                 let shown = Setting { pinned: it.pinned, muted: it.muted };
                 Self::Set { peer: peer_of(it.conversation), shown }
             }
+            Body::GroupJoined(_)
+            | Body::GroupLeft(_)
+            | Body::GroupCreated(_)
+            | Body::MembersJoined(_)
+            | Body::MemberLeft(_)
+            | Body::RoleSet(_)
+            | Body::Muted(_)
+            | Body::GroupUpdated(_)
+            | Body::Dismissed(_)
+            | Body::Seal(_) => Self::Nothing,
         }
     }
 }
@@ -133,7 +143,7 @@ fn text_of(content: Option<wire::Content>) -> String {
 /// The other side of a conversation.
 fn peer_of(conversation: Option<wire::Conversation>) -> String {
     match conversation.and_then(|conversation| conversation.conversation) {
-        Some(wire::conversation::Conversation::Uid(uid)) => uid,
+        Some(wire::conversation::Conversation::Uid(id) | wire::conversation::Conversation::Gid(id)) => id,
         None => String::new(),
     }
 }

@@ -52,7 +52,7 @@ async fn a_device_replaced_while_it_catches_up_misses_nothing() {
     let log_id = old.welcome.log_id.clone();
     let mut new = scene.resumed("bob", "phone", Some(wire::Resume { inbox: Some(last), log_id })).await;
     // An ack of the old connection counts for nothing, and must not disturb the new one.
-    let _gone = old.say(Op::Ack(wire::Ack { inbox: last })).await;
+    let _gone = old.say(Op::Ack(wire::Ack { inbox: last, ..Default::default() })).await;
     let mut next = last + 1;
     while next <= sent {
         let entries = new.push().await.unwrap();
@@ -60,7 +60,7 @@ async fn a_device_replaced_while_it_catches_up_misses_nothing() {
             assert_eq!(entry.seq, next);
             next += 1;
         }
-        new.say(Op::Ack(wire::Ack { inbox: next - 1 })).await.unwrap();
+        new.say(Op::Ack(wire::Ack { inbox: next - 1, ..Default::default() })).await.unwrap();
     }
     assert_eq!(scene.judge(&["alice", "bob"]).await, []);
 }
@@ -182,7 +182,7 @@ async fn a_device_without_a_place_goes_on_where_it_acknowledged_also_after_a_kil
     while got < 10 {
         got += device.push().await.unwrap().entries.len();
     }
-    device.say(Op::Ack(wire::Ack { inbox: 4 })).await.unwrap();
+    device.say(Op::Ack(wire::Ack { inbox: 4, ..Default::default() })).await.unwrap();
     scene.pass_time(super::CURSOR_FLUSH_MS + 2_000).await;
     scene.kill("").await;
     assert_eq!(scene.device("alice", "phone").await.welcome.resume_after, 4);

@@ -73,7 +73,7 @@ impl Watcher {
             if unacked >= self.chance.between(1, 100) {
                 connection.steps.push(Step::Acked { seq: last, at_ms: self.book.now_ms() });
                 unacked = 0;
-                if device.say(Op::Ack(wire::Ack { inbox: last })).await.is_err() {
+                if device.say(Op::Ack(wire::Ack { inbox: last, ..Default::default() })).await.is_err() {
                     break;
                 }
             }

@@ -118,7 +118,7 @@ async fn device_reads_half(mutant: &str) -> Vec<Rule> {
             }
         }
         connection.steps.push(Step::Acked { seq: 4, at_ms: 0 });
-        phone.say(Op::Ack(wire::Ack { inbox: 4 })).await.unwrap();
+        phone.say(Op::Ack(wire::Ack { inbox: 4, ..Default::default() })).await.unwrap();
         // An answer behind the ack: the ack has been taken in.
         let _refused = phone.ask(text_send(&fresh_id(), "@nobody", "no", false)).await.unwrap();
         scene.history.connections.push(connection);

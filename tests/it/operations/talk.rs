@@ -224,7 +224,7 @@ impl Talk {
 
     /// Acknowledges; there is no answer.
     pub async fn ack(&mut self, inbox: u64) {
-        self.put(Op::Ack(wire::Ack { inbox })).await;
+        self.put(Op::Ack(wire::Ack { inbox, ..Default::default() })).await;
     }
 
     /// One page of the inbox.

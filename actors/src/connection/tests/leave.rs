@@ -21,7 +21,7 @@ async fn what_waits_is_answered_before_the_connection_of_a_stopping_node_closes(
     bench.tell(vec![push(5, 6, 1)]).await;
     bench.put(5, send("bob", 2));
     assert_eq!(bench.error(ErrorCode::Unavailable).await, 5, "nothing new is taken, and nothing was pushed before");
-    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 5 }));
+    bench.put(0, client_frame::Op::Ack(wire::Ack { inbox: 5, ..Default::default() }));
     assert!(matches!(bench.asked().await.op, Op::Ack(seq) if seq == Seq::new(5)), "acks still count");
     bench.settle().await;
 

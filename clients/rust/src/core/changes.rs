@@ -176,9 +176,17 @@ pub(super) fn changed_by(op: &Op) -> Option<String> {
         Op::Unblock(unblock) => return Some(unblock.uid.clone()),
         Op::Hello(_) | Op::Refresh(_) | Op::Ping(_) | Op::Send(_) | Op::Ack(_) | Op::Read(_) => return None,
         Op::Sync(_) | Op::History(_) | Op::Conversations(_) | Op::Typing(_) => return None,
+        Op::CreateGroup(_) | Op::JoinGroup(_) | Op::LeaveGroup(_) | Op::AddMembers(_) | Op::RemoveMember(_) => {
+            return None;
+        }
+        Op::SetRole(_) | Op::TransferGroup(_) | Op::MuteMember(_) | Op::MuteGroup(_) | Op::UpdateGroup(_) => {
+            return None;
+        }
+        Op::DismissGroup(_) | Op::GroupInfo(_) | Op::Members(_) | Op::ReadBy(_) | Op::SyncGroup(_) => return None,
     };
     match conversation?.conversation.as_ref()? {
         wire::conversation::Conversation::Uid(uid) => Some(uid.clone()),
+        wire::conversation::Conversation::Gid(_) => None,
     }
 }
 

@@ -135,7 +135,19 @@ impl Event {
             Some(entry::Body::ConversationSet(set)) => {
                 Self::ConversationSet { seq, peer, pinned: set.pinned, muted: set.muted }
             }
-            None => Self::Advanced { seq },
+            Some(
+                entry::Body::GroupJoined(_)
+                | entry::Body::GroupLeft(_)
+                | entry::Body::GroupCreated(_)
+                | entry::Body::MembersJoined(_)
+                | entry::Body::MemberLeft(_)
+                | entry::Body::RoleSet(_)
+                | entry::Body::Muted(_)
+                | entry::Body::GroupUpdated(_)
+                | entry::Body::Dismissed(_)
+                | entry::Body::Seal(_),
+            )
+            | None => Self::Advanced { seq },
         }
     }
 }

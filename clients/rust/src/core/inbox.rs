@@ -145,8 +145,19 @@ pub(super) fn peer_of(entry: &wire::Entry) -> Option<&str> {
         wire::entry::Body::ConversationSet(set) => set.conversation.as_ref(),
         wire::entry::Body::Blocked(blocked) => return Some(&blocked.uid),
         wire::entry::Body::Unblocked(unblocked) => return Some(&unblocked.uid),
+        wire::entry::Body::GroupJoined(_)
+        | wire::entry::Body::GroupLeft(_)
+        | wire::entry::Body::GroupCreated(_)
+        | wire::entry::Body::MembersJoined(_)
+        | wire::entry::Body::MemberLeft(_)
+        | wire::entry::Body::RoleSet(_)
+        | wire::entry::Body::Muted(_)
+        | wire::entry::Body::GroupUpdated(_)
+        | wire::entry::Body::Dismissed(_)
+        | wire::entry::Body::Seal(_) => return None,
     };
     match conversation?.conversation.as_ref()? {
         wire::conversation::Conversation::Uid(uid) => Some(uid),
+        wire::conversation::Conversation::Gid(_) => None,
     }
 }

@@ -212,7 +212,7 @@ impl Core {
         }
         let entries = named_or(self.limits.ack_entries_max, 64);
         if let Some(seq) = self.inbox.ack_due(entries, self.ack_delay_ms(), now) {
-            self.write(0, Op::Ack(wire::Ack { inbox: seq.get() }));
+            self.write(0, Op::Ack(wire::Ack { inbox: seq.get(), ..Default::default() }));
         }
     }
 

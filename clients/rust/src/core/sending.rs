@@ -35,6 +35,7 @@ impl Core {
             reply_to: draft.reply_to.map(wire::MessageRef::from),
             push: draft.push,
             retry: false,
+            ..Default::default()
         };
         if self.outgoing.contains(id) {
             return Err(SendError::Known);

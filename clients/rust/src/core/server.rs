@@ -30,8 +30,8 @@ impl Core {
             Some(Body::Entries(entries)) => self.pushed(entries, now),
             Some(body @ (Body::Ok(_) | Body::Page(_) | Body::Conversations(_))) => self.answered(frame.re, body, now),
             Some(Body::TypingEvent(typing)) => self.event(Event::Typing { peer: typing.from }),
-            // A push of a later version.
-            None => {}
+            // A push of a later version, or of what this client never asks for.
+            Some(Body::Behind(_) | Body::GroupInfo(_) | Body::Members(_) | Body::ReadBy(_)) | None => {}
         }
     }
 
@@ -74,7 +74,7 @@ impl Core {
         self.phase = Phase::Live;
         self.event(Event::Connection(ConnectionState::Live { uid: self.uid.clone(), unread_total }));
         if let Some(seq) = self.inbox.ack_again() {
-            self.write(0, Op::Ack(wire::Ack { inbox: seq.get() }));
+            self.write(0, Op::Ack(wire::Ack { inbox: seq.get(), ..Default::default() }));
         }
         self.write_sends(now);
         self.write_changes(now);
@@ -216,5 +216,6 @@ impl Core {
 fn peer_of_view(view: &wire::ConversationView) -> Option<String> {
     match view.conversation.as_ref()?.conversation.as_ref()? {
         wire::conversation::Conversation::Uid(uid) => Some(uid.clone()),
+        wire::conversation::Conversation::Gid(_) => None,
     }
 }
