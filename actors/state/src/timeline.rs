@@ -3,7 +3,7 @@
 
 use tidings_schema::{
     id::{Epoch, LogId, Millis, Seq},
-    row::InboxRow,
+    row::{GroupRow, InboxRow},
 };
 
 /// Rows that may be appended and not yet committed. When they are, nothing more is taken until some commit: ops get
@@ -36,6 +36,12 @@ pub struct Link {
     pub time: Millis,
     /// The life of the log; row 1 only.
     pub log_id: Option<LogId>,
+}
+
+impl From<&GroupRow> for Link {
+    fn from(row: &GroupRow) -> Self {
+        Self { seq: row.seq, ep: row.ep, pe: row.pe, time: row.time, log_id: row.log_id }
+    }
 }
 
 impl From<&InboxRow> for Link {

@@ -1,7 +1,7 @@
 //! What a group is apart from its members: settings, owner, whether it still exists, and how far its log is reflected.
 
 use tidings_schema::{
-    group::{Event, Role, Settings},
+    group::{Event, GroupCheckpoint, Role, Settings},
     id::{Seq, Uid},
 };
 
@@ -30,6 +30,14 @@ pub struct Charter {
     pub owner: Option<Uid>,
     /// The group has ended. Its id is never used again, so this stays for ever.
     pub tombstone: Option<Tombstone>,
+}
+
+impl From<GroupCheckpoint> for Charter {
+    fn from(checkpoint: GroupCheckpoint) -> Self {
+        let GroupCheckpoint { upto, n, settings, creator, owner, dismissed, .. } = checkpoint;
+        let tombstone = dismissed.map(|(seq, by)| Tombstone { seq, by });
+        Self { upto, n, settings, creator: Some(creator), owner, tombstone }
+    }
 }
 
 impl Charter {

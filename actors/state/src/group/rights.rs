@@ -1,6 +1,7 @@
 //! Who may do what in a group: one table.
 
 use tidings_schema::{
+    error_code::ErrorCode,
     group::Role,
     id::{Millis, Uid},
 };
@@ -158,6 +159,29 @@ pub enum Refusal {
     /// The message is too old for that.
     #[error("the message is too old to be recalled or edited")]
     TooLate,
+}
+
+impl Refusal {
+    /// The code a client gets.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::NoSuchGroup => ErrorCode::NoSuchGroup,
+            Self::Dismissed => ErrorCode::GroupDismissed,
+            Self::Taken => ErrorCode::GroupTaken,
+            Self::NotMember => ErrorCode::NotMember,
+            Self::TargetNotMember => ErrorCode::NoSuchMember,
+            Self::NotAllowed => ErrorCode::RoleTooLow,
+            Self::InviteOnly => ErrorCode::InviteOnly,
+            Self::OwnerStays => ErrorCode::OwnerStays,
+            Self::Muted(_) => ErrorCode::Muted,
+            Self::GroupMuted => ErrorCode::GroupMuted,
+            Self::Full => ErrorCode::GroupFull,
+            Self::TooMany => ErrorCode::BadField,
+            Self::NotAuthor => ErrorCode::NotAuthor,
+            Self::TooLate => ErrorCode::TooLate,
+        }
+    }
 }
 
 /// Whether `caller` may do `deed` to `target` (for deeds that are done to nobody: any).
