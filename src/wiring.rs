@@ -319,7 +319,7 @@ fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Arc<EmbeddedSto
         shards,
         disk_reserve_mb: config.store.disk_reserve_mb,
         cache_mb: config.store.cache_mb,
-        memtable_mb: config.store.memtable_mb,
+        memtable_mb: config.memtable_mb(&Machine::read()),
         clock,
     };
     let (store, epoch) = EmbeddedStore::open(options)?;

@@ -35,6 +35,8 @@ pub const DEFAULT_PORT: u16 = 7400;
 /// Milliseconds of a day.
 const DAY_MS: u64 = 86_400_000;
 const MIB: u64 = 1024 * 1024;
+/// Least and most a memtable has when nobody set it, in MiB.
+const MEMTABLE_MB: (u64, u64) = (4, 32);
 /// What may wait for clients when nobody set it and the memory is not known.
 const OUT_BYTES_UNKNOWN: u64 = 1024 * MIB;
 
@@ -58,6 +60,17 @@ impl Config {
             mb => mb.saturating_mul(MIB),
         };
         usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Rows of a keyspace that are kept in memory, in MiB.
+    #[must_use]
+    pub fn memtable_mb(&self, machine: &Machine) -> u64 {
+        match self.store.memtable_mb {
+            0 => {
+                machine.memory_bytes.map_or(MEMTABLE_MB.1, |bytes| bytes / MIB / 32).clamp(MEMTABLE_MB.0, MEMTABLE_MB.1)
+            }
+            set => set,
+        }
     }
 
     /// Bounds of connections.

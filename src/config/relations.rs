@@ -101,7 +101,7 @@ fn out_and_frame(at: &Looked<'_>) -> Option<String> {
 
 fn reserve_and_memtables(at: &Looked<'_>) -> Option<String> {
     let store = &at.config.store;
-    let least = store.memtable_mb.saturating_mul(4);
+    let least = at.config.memtable_mb(at.machine).saturating_mul(4);
     (store.disk_reserve_mb < least)
         .then(|| format!("store.disk_reserve_mb must be at least 4 * store.memtable_mb, here {least}"))
 }
@@ -109,7 +109,7 @@ fn reserve_and_memtables(at: &Looked<'_>) -> Option<String> {
 fn store_and_memory(at: &Looked<'_>) -> Option<String> {
     let half_mb = at.machine.memory_bytes? / 2 / MIB;
     let store = &at.config.store;
-    let used = store.cache_mb.saturating_add(store.memtable_mb.saturating_mul(MEMTABLES));
+    let used = store.cache_mb.saturating_add(at.config.memtable_mb(at.machine).saturating_mul(MEMTABLES));
     (used > half_mb).then(|| {
         format!("store.cache_mb + {MEMTABLES} * store.memtable_mb is {used}, it must be at most half of the memory, here {half_mb}")
     })

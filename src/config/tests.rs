@@ -319,3 +319,15 @@ fn the_page_of_the_documentation_has_every_row_of_the_table_and_no_other() {
     }
     assert_eq!(page.lines().filter(|line| line.starts_with("| `")).count(), SETTINGS.len());
 }
+
+#[test]
+fn a_small_machine_keeps_fewer_rows_in_memory() {
+    let of = |memory_mb: Option<u64>| {
+        let machine = Machine { memory_bytes: memory_mb.map(|mb| mb * 1024 * 1024), ..Machine::default() };
+        Config::default().memtable_mb(&machine)
+    };
+    assert_eq!([of(Some(64)), of(Some(512)), of(Some(65_536)), of(None)], [4, 16, 32, 32]);
+    let mut set = Config::default();
+    set.store.memtable_mb = 100;
+    assert_eq!(set.memtable_mb(&Machine::default()), 100);
+}

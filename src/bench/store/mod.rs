@@ -34,7 +34,7 @@ use self::{
 use super::{measure, report::Latency};
 use crate::{
     clock::{Stopwatch, SystemClock},
-    config::StoreConfig,
+    config::{Config, Machine},
     store::embedded::{EmbeddedStore, OpenOptions},
     telemetry,
 };
@@ -136,13 +136,13 @@ fn unless_interrupted(work: impl FnOnce() -> anyhow::Result<Report> + Send + 'st
 
 /// Opens a store as a server does that is told nothing else.
 fn open(dir: &Path) -> anyhow::Result<Arc<EmbeddedStore>> {
-    let config = StoreConfig::default();
+    let config = Config::default();
     let (store, _epoch) = EmbeddedStore::open(OpenOptions {
         dir: dir.to_owned(),
         shards: ShardCount::new(ShardCount::DEFAULT).context("no shards")?,
-        disk_reserve_mb: config.disk_reserve_mb,
-        cache_mb: config.cache_mb,
-        memtable_mb: config.memtable_mb,
+        disk_reserve_mb: config.store.disk_reserve_mb,
+        cache_mb: config.store.cache_mb,
+        memtable_mb: config.memtable_mb(&Machine::read()),
         clock: Arc::new(SystemClock::new()),
     })?;
     Ok(store)

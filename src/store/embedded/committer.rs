@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     engine::{Batch, Engine, Scratch},
+    meter::Meter,
     space::Reserve,
     sweep::Range,
 };
@@ -109,7 +110,8 @@ impl Committer {
         let (engine, for_thread) = (engine.clone(), shared.clone());
         let thread = thread::Builder::new().name("store-commit".to_owned()).spawn(move || {
             let ended = Ended(for_thread.clone());
-            Loop { engine: &engine, reserve, clock, shared: &for_thread, scratch: Scratch::default() }.run(&writes);
+            let (shared, meter, scratch) = (&*for_thread, Meter::new(), Scratch::default());
+            Loop { engine: &engine, reserve, clock, shared, meter, scratch }.run(&writes);
             drop(ended);
         })?;
         Ok(Self { queue: Some(queue), shared, thread: Some(thread) })
@@ -200,6 +202,7 @@ struct Loop<'a> {
     reserve: Reserve,
     clock: Arc<dyn Clock>,
     shared: &'a Shared,
+    meter: Meter,
     scratch: Scratch,
 }
 
@@ -209,7 +212,7 @@ impl Loop<'_> {
         while let Ok(first) = queue.recv() {
             let bytes = gather(first, queue, self.shared.batch_writes_max.load(Ordering::Relaxed), &mut writes);
             self.shared.took(writes.len(), bytes);
-            metrics::gauge!("tidings_store_writes_waiting").set(self.shared.waiting.load(Ordering::Relaxed) as f64);
+            self.meter.waiting(self.shared.waiting.load(Ordering::Relaxed));
             match self.may_write() {
                 Ok(()) => self.commit(&mut writes),
                 Err(why) => answer(writes.drain(..).map(|write| write.reply), &Err(StoreError::Unavailable(why))),
@@ -241,14 +244,14 @@ impl Loop<'_> {
                 Err(refused) => answer(std::iter::once(reply), &Err(refused)),
             }
         }
-        metrics::histogram!("tidings_store_commit_rows").record(batch.len() as f64);
-        let done = batch.commit().map_err(|error| {
+        let rows = batch.len();
+        let done = batch.commit().map(|written| self.meter.wrote(&written)).map_err(|error| {
             tracing::error!(%error, "engine failed, writes are refused until the process is started again");
             self.shared.set_health(Health::Failed);
             StoreError::Unavailable(Unavailable::Down)
         });
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        metrics::histogram!("tidings_store_commit_seconds").record(self.clock.uptime().since(begun) as f64 / 1000.0);
+        self.meter.committed(rows, self.clock.uptime().since(begun));
         answer(replies.into_iter(), &done);
     }
 }

@@ -1,12 +1,17 @@
 //! The engine and its keyspaces, and the encoding of writes into its batches.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode, compaction::Leveled};
 use tidings_actors::port::store::{Append, Change, Key, Row, StoreError, TimelineId, Unavailable};
 use tidings_schema::id::{Epoch, Seq};
 
-use super::{OpenError, OpenOptions, format, key, lock::DirLock, value};
+use super::{
+    OpenError, OpenOptions, format, key,
+    lock::DirLock,
+    meter::{LOG, Written, kind_of},
+    value,
+};
 
 /// The engine's own directory below the data directory.
 pub(super) const DATA_DIR: &str = "data";
@@ -15,6 +20,13 @@ const MIB: u64 = 1024 * 1024;
 
 /// Bytes of all journals before the engine writes out what holds the oldest; also bounds the replay at a start.
 const JOURNALS_BYTES_MAX: u64 = 192 * MIB;
+
+/// Table files in the first level before they are merged into the next. Writes wait at twenty: so there is time for a merge.
+const FIRST_LEVEL_TABLES: u8 = 8;
+
+/// Size of a merged table file. Each is synced when it is whole, and a commit that syncs at that moment waits for all of its
+/// bytes; smaller ones make a smaller second level, and more is merged again.
+const TABLE_BYTES: u64 = 32 * MIB;
 
 /// Threads that flush and compact. One of them leaves compactions to the others and asks again and again, without a
 /// pause, while one waits: with two, as long as every compaction takes. Two others take what waits at once.
@@ -60,7 +72,10 @@ impl Engine {
         let epoch = format::begin_epoch(&db, &meta, options)?;
         let memtable = options.memtable_mb.max(1).saturating_mul(MIB);
         let open = |name| {
-            let make = || KeyspaceCreateOptions::default().max_memtable_size(memtable);
+            let merging = Leveled::default().with_l0_threshold(FIRST_LEVEL_TABLES).with_table_target_size(TABLE_BYTES);
+            let merging = Arc::new(merging);
+            let make =
+                || KeyspaceCreateOptions::default().max_memtable_size(memtable).compaction_strategy(merging.clone());
             db.keyspace(name, make).map_err(failed)
         };
         let engine = Self {
@@ -111,44 +126,7 @@ pub(super) struct Batch<'a> {
     engine: &'a Engine,
     batch: OwnedWriteBatch,
     scratch: &'a mut Scratch,
-    written: [Written; KINDS.len()],
-}
-
-/// Rows of one kind in a batch.
-#[derive(Clone, Copy, Default)]
-struct Written {
-    rows: u64,
-    bytes: u64,
-}
-
-/// Keyspace and kind as metrics name them; a removal counts as a row.
-const KINDS: [(&str, &str); 9] = [
-    ("log", "log"),
-    ("history", "history"),
-    ("id", "id"),
-    ("record", "head"),
-    ("record", "mark"),
-    ("record", "checkpoint"),
-    ("record", "conversation"),
-    ("record", "peer"),
-    ("record", "device"),
-];
-
-/// Where in [`KINDS`] rows are counted.
-const LOG: usize = 0;
-
-/// Where in [`KINDS`] a record is counted.
-fn kind_of(key: &Key) -> usize {
-    match key {
-        Key::History { .. } => 1,
-        Key::MessageId(_, _, _) => 2,
-        Key::Head(_) => 3,
-        Key::Mark(_, _) => 4,
-        Key::Checkpoint(_) => 5,
-        Key::Conversation(_, _) => 6,
-        Key::Peer(_, _) => 7,
-        Key::Device(_, _) => 8,
-    }
+    written: Written,
 }
 
 /// Buffers that outlive a batch.
@@ -161,7 +139,7 @@ pub(super) struct Scratch {
 impl<'a> Batch<'a> {
     pub(super) fn new(engine: &'a Engine, scratch: &'a mut Scratch, items: usize) -> Self {
         let batch = OwnedWriteBatch::with_capacity(engine.db.clone(), items).durability(Some(PersistMode::SyncData));
-        Self { engine, batch, scratch, written: Default::default() }
+        Self { engine, batch, scratch, written: Written::default() }
     }
 
     /// Count of items so far.
@@ -197,10 +175,7 @@ impl<'a> Batch<'a> {
 
     /// Counts what stands in the buffers.
     fn count(&mut self, kind: usize) {
-        if let Some(written) = self.written.get_mut(kind) {
-            written.rows += 1;
-            written.bytes += (self.scratch.key.len() + self.scratch.value.len()) as u64;
-        }
+        self.written.add(kind, self.scratch.key.len() + self.scratch.value.len());
     }
 
     /// Overwrites a row that is durable already.
@@ -230,20 +205,14 @@ impl<'a> Batch<'a> {
         self.count(LOG);
     }
 
-    /// Makes all of it durable with one sync. An error means that the engine takes no writes any more.
-    pub(super) fn commit(self) -> fjall::Result<()> {
+    /// Makes all of it durable with one sync, and says what it was. An error means that the engine takes no writes any more.
+    pub(super) fn commit(self) -> fjall::Result<Written> {
         #[cfg(test)]
         if self.engine.fail_commits.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(fjall::Error::Poisoned);
         }
         self.batch.commit()?;
-        for (written, (keyspace, kind)) in self.written.iter().zip(KINDS).filter(|(written, _)| written.rows > 0) {
-            let rows = metrics::counter!("tidings_store_rows_written_total", "keyspace" => keyspace, "kind" => kind);
-            rows.increment(written.rows);
-            let bytes = metrics::counter!("tidings_store_bytes_written_total", "keyspace" => keyspace, "kind" => kind);
-            bytes.increment(written.bytes);
-        }
-        Ok(())
+        Ok(self.written)
     }
 }
 

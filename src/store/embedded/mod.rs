@@ -10,6 +10,7 @@ pub mod inspect;
 mod journal;
 mod key;
 mod lock;
+mod meter;
 mod page;
 mod reader;
 mod space;
