@@ -250,7 +250,7 @@ async fn upgrade(
             if write_whole(&stream, &agreed.response) {
                 let (outlet, source) = websocket::ends(stream, early, agreed.encoding, Arc::clone(&worker.budget));
                 let accepted = Accepted { worker: worker.number, outlet, source, place };
-                Connection::open(accepted, Rc::clone(&worker.parts), Rc::clone(&worker.roster));
+                Connection::open(accepted, Rc::clone(&worker.parts), &worker.roster);
             }
         }
         Err(refusal) => {

@@ -15,6 +15,9 @@ use tidings_actors::port::edge::{OUT_BYTES_MAX, Progress};
 /// Frames handed to the kernel in one write.
 const WRITE_FRAMES_MAX: usize = 32;
 
+/// A lone frame up to this size is copied into one piece: to the kernel that is cheaper than two.
+const JOINED_BYTES_MAX: usize = 256;
+
 /// Longest header of a frame (RFC 6455, 5.2, unmasked).
 pub(crate) const HEADER_BYTES_MAX: usize = 10;
 
@@ -156,6 +159,15 @@ impl OutQueue {
     }
 
     fn write_some(&self, write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
+        if self.items.len() == 1
+            && let Some(item) = self.items.front().filter(|item| item.len() <= JOINED_BYTES_MAX)
+        {
+            let mut joined = [0; JOINED_BYTES_MAX];
+            let (header, rest) = joined.split_at_mut(usize::from(item.header.len));
+            header.copy_from_slice(item.header());
+            rest[..item.payload.len()].copy_from_slice(&item.payload);
+            return write(&[IoSlice::new(&joined[self.sent..item.len()])]);
+        }
         let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX * 2];
         let mut count = 0;
         let mut skip = self.sent;

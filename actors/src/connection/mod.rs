@@ -148,8 +148,7 @@ struct Stall {
 pub struct Connection {
     at: ConnectionRef,
     parts: Rc<Parts>,
-    roster: Rc<Roster>,
-    pulse: Rc<Pulse>,
+    pulse: Pulse,
     place: Place,
     outlet: Rc<dyn Outlet>,
     source: Box<dyn Source>,
@@ -170,11 +169,11 @@ pub struct Connection {
 
 impl Connection {
     /// Starts the actor of a new connection on this thread.
-    pub fn open(accepted: Accepted, parts: Rc<Parts>, roster: Rc<Roster>) -> Addr<Self> {
+    pub fn open(accepted: Accepted, parts: Rc<Parts>, roster: &Rc<Roster>) -> Addr<Self> {
         Self::new(accepted, parts, roster).start()
     }
 
-    fn new(accepted: Accepted, parts: Rc<Parts>, roster: Rc<Roster>) -> Self {
+    fn new(accepted: Accepted, parts: Rc<Parts>, roster: &Rc<Roster>) -> Self {
         let Accepted { worker, outlet, mut source, place } = accepted;
         let limits = parts.limits;
         let now = parts.clock.uptime();
@@ -186,8 +185,7 @@ impl Connection {
             activity: 0,
             limiter: Limiter::new(limits.frames_per_s, limits.frames_burst, now),
             parts,
-            roster,
-            pulse: Rc::default(),
+            pulse: roster.seat(),
             place,
             outlet,
             source,
@@ -301,12 +299,11 @@ impl Actor for Connection {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(ACTOR_QUEUE_MAX);
-        self.roster.add(self.at.connection, &ctx.address(), Rc::clone(&self.pulse));
+        self.pulse.listen(&ctx.address());
         ctx.spawn(io::Io);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.roster.remove(self.at.connection);
         if self.identity.is_some() {
             self.parts.registry.unregister(self.at);
         }

@@ -138,7 +138,7 @@ impl Bench {
         let (outlet, source, client) = memory();
         let place = census.admit(clock.uptime()).unwrap();
         let accepted = Accepted { worker: 0, outlet, source, place };
-        let connection = Connection::open(accepted, Rc::new(parts), Rc::clone(&roster));
+        let connection = Connection::open(accepted, Rc::new(parts), &roster);
         Self { client, connection, asked: asked_rx, link, clock, registry, census, roster }
     }
 

@@ -18,7 +18,8 @@ use crate::{
     port::clock::Clock,
 };
 
-pub use roster::{Pulse, Roster};
+pub(crate) use roster::Pulse;
+pub use roster::Roster;
 
 /// Time between two sweeps.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -91,9 +92,9 @@ impl Handler<Drain> for Hub {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
-        let all = self.roster.all();
+        let all = self.roster.everyone();
         debug!(connections = all.len(), "draining connections");
-        for (number, connection) in all {
+        for (number, connection) in (0..).zip(all) {
             let reconnect_after_ms = drain.reconnect_after_ms.saturating_add(spread(number, drain.reconnect_after_ms));
             // Full: its client learns from the end of the socket.
             let _ = offer(&connection, Leave { reconnect_after_ms, answers_ms: drain.answers_ms });

@@ -4,13 +4,16 @@
 
 use std::{
     cell::RefCell,
-    io,
+    io::{self, Read as _},
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
+use actix_rt::net::TcpStream;
 use bytes::{Buf, BytesMut};
+use socket2::SockRef;
 use tidings_actors::port::edge::FrameError;
+use tokio::io::Interest;
 
 use super::{
     codec::{CodecError, Decoder, Item, Step},
@@ -169,7 +172,7 @@ impl Messages {
             self.lose();
             return Poll::Ready(None);
         }
-        READ_BUFFER.with_borrow_mut(|buffer| match self.socket.stream.try_read(buffer) {
+        READ_BUFFER.with_borrow_mut(|buffer| match read_once(&self.socket.stream, buffer) {
             Ok(0) => {
                 self.reading = Reading::Over;
                 Poll::Ready(None)
@@ -190,6 +193,21 @@ impl Messages {
     fn lose(&mut self) {
         self.socket.break_off();
         self.reading = Reading::Over;
+    }
+}
+
+/// Reads what is there. A read that leaves room in the buffer has emptied the socket: saying so at once spares the system
+/// call that would only learn it.
+fn read_once(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut bytes = 0;
+    let read = stream.try_io(Interest::READABLE, || {
+        bytes = (&*SockRef::from(stream)).read(buffer)?;
+        let emptied = bytes > 0 && bytes < buffer.len();
+        if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match read {
+        Err(why) if bytes == 0 => Err(why),
+        _ => Ok(bytes),
     }
 }
 

@@ -54,7 +54,10 @@ impl Outlet for Socket {
                 State::Open | State::Closing => {}
                 State::Said | State::Broken => return Poll::Ready(()),
             }
-            let flushed = self.out.borrow_mut().flush(|slices| self.stream.try_write_vectored(slices));
+            let flushed = self.out.borrow_mut().flush(|slices| match slices {
+                [one] => self.stream.try_write(one),
+                many => self.stream.try_write_vectored(many),
+            });
             match flushed {
                 Ok(Flushed::All) if self.state.get() == State::Closing => self.close_said(),
                 // The owner polls again in the turn in which it offers more.
