@@ -40,8 +40,8 @@ message!(Welcome {
     resume_after "resumeAfter", groups "groups",
 });
 message!(GroupHead {
-    gid "gid", head "head", last_ack "lastAck", last_read "lastRead", unread "unread", mentioned "mentioned",
-    gone "gone", log_id "logId",
+    gid "gid", head "head", last_ack "lastAck", last_read "lastRead", unread "unread", gone "gone",
+    log_id "logId",
 });
 message!(Gone { seq "seq" } enumerated reason "reason": LeftReason);
 message!(Reset { floor "floor", as_of "asOf" });
