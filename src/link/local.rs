@@ -14,7 +14,7 @@ use tidings_actors::{
     offer::{Offer, offer},
     port::{
         edge::Registry,
-        link::{Command, ConnectionRef, Link, Op, PeerMessage, ToConnection, Visit},
+        link::{Command, ConnectionRef, FanOut, GroupCommand, Link, Op, PeerMessage, ToConnection, Visit},
     },
     shard::{Retire, Shard},
 };
@@ -122,6 +122,15 @@ impl Link for LocalLink {
 
     fn peer(&self, shard: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         self.to_shard(shard, message, offer)
+    }
+
+    fn group(&self, shard: ShardId, command: GroupCommand) -> Offer<GroupCommand> {
+        self.to_shard(shard, command, offer)
+    }
+
+    fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
+        // No hub is known here yet, so no connection wants a group.
+        Offer::Closed(frame)
     }
 
     fn sweep(&self, shard: ShardId, visit: Visit) -> Offer<Visit> {

@@ -17,7 +17,7 @@ use tidings_actors::{
     offer::Offer,
     port::{
         edge::{CloseReason, Registry},
-        link::{Command, ConnectionRef, Link, PeerMessage, ToConnection, Visit},
+        link::{Command, ConnectionRef, FanOut, GroupCommand, Link, PeerMessage, ToConnection, Visit},
         token::{Claims, TokenError, Tokens},
     },
     testkit::edge::{CASES, Client, Line, SUITE_FRAME_BYTES_MAX, Seen, Step},
@@ -224,6 +224,12 @@ impl Link for NoLink {
     }
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         Offer::Closed(message)
+    }
+    fn group(&self, _: ShardId, command: GroupCommand) -> Offer<GroupCommand> {
+        Offer::Closed(command)
+    }
+    fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
+        Offer::Closed(frame)
     }
     fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
         Offer::Closed(visit)

@@ -24,7 +24,7 @@ use crate::{
         census::{Census, CensusLimits},
     },
     port::{
-        link::{EntryFrame, PeerMessage, Push, ToConnection, Visit},
+        link::{EntryFrame, FanOut, GroupCommand, PeerMessage, Push, ToConnection, Visit},
         token::{Claims, TokenError},
     },
     testkit::edge::{Client as _, MemoryClient, Seen, memory},
@@ -68,6 +68,12 @@ impl Link for TestLink {
     fn forget(&self, _: ConnectionRef) {}
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         Offer::Closed(message)
+    }
+    fn group(&self, _: ShardId, command: GroupCommand) -> Offer<GroupCommand> {
+        Offer::Closed(command)
+    }
+    fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
+        Offer::Closed(frame)
     }
     fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
         Offer::Closed(visit)

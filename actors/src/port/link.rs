@@ -2,6 +2,8 @@
 //!
 //! The local link is a table in this process; a cluster adds one to other nodes. Order is kept per sender and target.
 
+mod group;
+
 use std::{
     fmt,
     sync::{Arc, OnceLock},
@@ -17,6 +19,7 @@ use tidings_schema::{
 use tidings_state::retention::Horizon;
 use tokio::sync::OwnedSemaphorePermit;
 
+pub use self::group::{FanOut, GroupChange, GroupCommand, GroupOp, GroupSend};
 use crate::offer::Offer;
 
 /// Where a connection lives. Never used again for another connection in the life of a node.
@@ -394,6 +397,13 @@ pub struct Visit {
 pub trait Link: Send + Sync + 'static {
     /// To the mailbox of `command.uid`, through its shard. `Full` and `Closed` mean: nothing was taken.
     fn command(&self, shard: ShardId, command: Command) -> Offer<Command>;
+
+    /// To the group `command.gid`, through its shard. `Full` and `Closed` mean: nothing was taken.
+    fn group(&self, shard: ShardId, command: GroupCommand) -> Offer<GroupCommand>;
+
+    /// To every connection of this node that wants the group. `Full`: nothing was taken, and the head is owed. `Closed`:
+    /// there is no connection.
+    fn fan_out(&self, frame: FanOut) -> Offer<FanOut>;
 
     /// To another mailbox, through its shard.
     fn peer(&self, shard: ShardId, message: PeerMessage) -> Offer<PeerMessage>;

@@ -47,7 +47,7 @@ use crate::{
     offer::{Offer, offer},
     port::{
         clock::Clock,
-        link::{Command, ConnectionRef, Link, Op, OpId, PeerMessage, ToConnection, Visit},
+        link::{Command, ConnectionRef, GroupCommand, Link, Op, OpId, PeerMessage, ToConnection, Visit},
         ownership::Ownership,
         store::{Reply, Store, StoreError, Unavailable},
     },
@@ -196,6 +196,18 @@ impl Handler<Command> for Shard {
     fn handle(&mut self, command: Command, ctx: &mut Self::Context) {
         let uid = command.uid.clone();
         self.route(&uid, Work::Command(command), ctx);
+    }
+}
+
+impl Message for GroupCommand {
+    type Result = ();
+}
+
+impl Handler<GroupCommand> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, command: GroupCommand, _: &mut Self::Context) {
+        self.parts.refuse(command.from, command.op_id, ErrorCode::UnknownOp, "groups are not served yet", 0);
     }
 }
 

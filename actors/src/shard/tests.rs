@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::{
     port::{
-        link::Attach,
+        link::{Attach, FanOut, GroupCommand},
         ownership::{Barrier, Ownership, Stamp},
         store::{Change, Key},
     },
@@ -65,6 +65,12 @@ impl Link for Breakable {
     }
     fn peer(&self, _: ShardId, message: PeerMessage) -> Offer<PeerMessage> {
         Offer::Closed(message)
+    }
+    fn group(&self, _: ShardId, command: GroupCommand) -> Offer<GroupCommand> {
+        Offer::Closed(command)
+    }
+    fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
+        Offer::Closed(frame)
     }
     fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
         Offer::Closed(visit)

@@ -38,8 +38,8 @@ use crate::{
     port::{
         clock::Clock,
         link::{
-            Attach, Command, ConnectionRef, EntryFrame, Link, Op, OpId, PeerMessage, ResumePoint, Say, SendOp,
-            ToConnection, Visit,
+            Attach, Command, ConnectionRef, EntryFrame, FanOut, GroupCommand, Link, Op, OpId, PeerMessage, ResumePoint,
+            Say, SendOp, ToConnection, Visit,
         },
         ownership::{Barrier, Ownership, Stamp},
         store::Store,
@@ -103,6 +103,12 @@ impl Link for TestLink {
         }
         self.said.lock().unwrap().push(message.clone());
         offer(self.shard.get().unwrap(), message)
+    }
+    fn group(&self, _: ShardId, command: GroupCommand) -> Offer<GroupCommand> {
+        Offer::Closed(command)
+    }
+    fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
+        Offer::Closed(frame)
     }
     fn sweep(&self, _: ShardId, visit: Visit) -> Offer<Visit> {
         offer(self.shard.get().unwrap(), visit)
