@@ -151,7 +151,7 @@ impl Inspection {
             match self.first_owner(list, after) {
                 Ok(None) => {}
                 Ok(Some(uid)) => {
-                    let nearer = next.as_ref().is_none_or(|known| key::before(&uid, known));
+                    let nearer = next.as_ref().is_none_or(|known| key::before(uid.as_str(), known.as_str()));
                     next = if nearer { Some(uid) } else { next };
                 }
                 Err(why) => unreadable = Some(why),
@@ -161,8 +161,10 @@ impl Inspection {
     }
 
     fn first_owner(&self, list: List, after: Option<&Uid>) -> Result<Option<Uid>, String> {
-        let range =
-            (Bound::Included(key::owners_after(list.kind(), after)), Bound::Excluded(key::owners_end(list.kind())));
+        let range = (
+            Bound::Included(key::owners_after(list.kind(), after.map(Uid::as_str))),
+            Bound::Excluded(key::owners_end(list.kind())),
+        );
         let read = || match self.keyspace(list).range(range).next() {
             None => Ok(None),
             Some(guard) => guard.key().map_err(|error| error.to_string()).map(|key| key::owner_of(&key)),
@@ -172,7 +174,7 @@ impl Inspection {
 
     /// Calls `each` with every key of a user's list and what lies there.
     pub fn each(&self, list: List, uid: &Uid, mut each: impl FnMut(&[u8], Found)) {
-        let (from, to) = key::owned(list.kind(), uid);
+        let (from, to) = key::owned(list.kind(), uid.as_str());
         let read = || {
             for guard in self.keyspace(list).range((Bound::Included(from), Bound::Excluded(to))) {
                 match guard.into_inner() {
