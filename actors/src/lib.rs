@@ -5,12 +5,14 @@
 pub mod appender;
 pub mod connection;
 pub mod give_back;
+pub mod group;
 pub mod hub;
 pub mod limits;
 pub mod mailbox;
 pub mod mutants;
 pub mod offer;
 pub mod port;
+mod redactions;
 pub mod shard;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

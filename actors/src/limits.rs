@@ -40,6 +40,19 @@ pub const RECALL_MS_MAX: u64 = 24 * 3_600 * 1_000;
 /// Thirty days: a holiday and the flight home.
 pub const INBOX_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
+/// Ids older than this are refused: the id records that make a retry safe need not be kept for longer than a day more.
+pub const MESSAGE_ID_AGE_MS_MAX: u64 = 13 * 24 * 3_600 * 1_000;
+
+/// Messages, edits and reactions one group takes per second, sustained: more than people can read, less than would keep the
+/// other groups of its thread waiting. Further ones are refused (5004).
+pub const GROUP_SENDS_PER_S: u32 = 1_000;
+/// The same in a burst.
+pub const GROUP_SENDS_BURST: u32 = 2 * GROUP_SENDS_PER_S;
+
+/// Members of one page, and readers of one message named in one; a request for more gets this many. They fit into
+/// [`PAGE_BYTES_MAX`] with the longest ids there are.
+pub const PAGE_MEMBERS_MAX: usize = 1_000;
+
 /// Entries of one page; a request for more gets this many.
 pub const PAGE_ENTRIES_MAX: usize = 200;
 /// Bytes of one page, unless it is a single entry.

@@ -158,7 +158,7 @@ impl Mailbox {
         let acked_upto = self.devices.known.get(&attach.device).map_or(Seq::ZERO, |known| known.cursor);
         let registration =
             Registration { connection: from, device: attach.device.clone(), pushed_upto: resume_after, acked_upto };
-        let replaced = self.parts.directory.borrow_mut().register(&self.uid, registration);
+        let replaced = self.parts.online.borrow_mut().register(&self.uid, registration);
         if let Some(old) = replaced {
             self.devices.online.remove(&old);
             self.tell(old, ToConnection::Close(wire::GoAwayReason::Replaced));
@@ -172,7 +172,7 @@ impl Mailbox {
         self.devices.greetings.retain(|greeting| greeting.from != from);
         self.answers.retain(|waiting| waiting.to != from);
         self.redactions.forget(from);
-        self.parts.directory.borrow_mut().unregister(&self.uid, from);
+        self.parts.online.borrow_mut().unregister(&self.uid, from);
         self.parts.link.forget(from);
     }
 }

@@ -101,7 +101,7 @@ impl Mailbox {
 
     fn await_redaction(&mut self, seq: Seq, answer: Option<(ConnectionRef, OpId)>) {
         if let Some(row) = self.rows.get(seq) {
-            self.redactions.add(row, answer.filter(|(_, op_id)| *op_id > 0));
+            self.redactions.add_row(row, answer.filter(|(_, op_id)| *op_id > 0));
         }
     }
 

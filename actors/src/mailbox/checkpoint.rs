@@ -311,13 +311,13 @@ impl Mailbox {
         if !self.work.is_empty() {
             return self.stay(ctx);
         }
-        let mut directory = self.parts.directory.borrow_mut();
+        let mut known = self.parts.online.borrow_mut();
         for (connection, online) in &self.devices.online {
-            directory.remember(&self.uid, *connection, online.queue.sent(), online.queue.acked());
+            known.remember(&self.uid, *connection, online.queue.sent(), online.queue.acked());
             self.parts.link.forget(*connection);
         }
-        directory.stopped(&self.uid);
-        drop(directory);
+        drop(known);
+        self.parts.directory.borrow_mut().stopped(&self.uid);
         self.parts.appender.forget(&self.timeline_id);
         self.phase = Phase::Left;
         counter!("tidings_mailbox_passivations_total").increment(1);

@@ -179,7 +179,7 @@ impl Mailbox {
         if let RowBody::Change { target, .. } = &row.body
             && *target > Seq::ZERO
         {
-            self.redactions.add(row, None);
+            self.redactions.add_row(row, None);
         }
     }
 
@@ -215,8 +215,8 @@ impl Mailbox {
             };
             self.devices.known.insert(device, known);
         }
-        let directory = self.parts.directory.borrow();
-        for known in directory.registrations(&self.uid) {
+        let online = self.parts.online.borrow();
+        for known in online.registrations(&self.uid) {
             self.devices.online.insert(known.connection, Online::new(known.device.clone(), known.pushed_upto));
         }
     }

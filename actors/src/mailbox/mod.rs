@@ -357,7 +357,7 @@ impl Handler<Work> for Mailbox {
     fn handle(&mut self, work: Work, ctx: &mut Self::Context) {
         if self.phase == Phase::Left {
             if let Work::Command(Command { from, op: Op::Detach, .. }) = work {
-                self.parts.directory.borrow_mut().unregister(&self.uid, from);
+                self.parts.online.borrow_mut().unregister(&self.uid, from);
                 return self.parts.link.forget(from);
             }
             self.refuse_work(work, ErrorCode::Busy, "mailbox is leaving memory", 1_000);

@@ -6,14 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::Bytes;
-use metrics::{counter, gauge};
+use metrics::counter;
 use prost::Message as _;
 use tidings_schema::{
-    change::{Change, Made, Stored, without_content},
+    change::{Made, Stored, without_content},
     id::{LogId, Place, Seq, Uid},
-    message::RawEntry,
     row::{InboxRow, RowBody, history_row},
-    wire,
 };
 use tidings_state::conversation::{Conversation, made};
 use tracing::warn;
@@ -26,172 +24,51 @@ use super::{
     targets::{history_key, read_history_row},
 };
 use crate::{
-    appender::PutNumber,
     mutants::{self, Mutant},
     port::{
         link::{ConnectionRef, OpId},
         store::{Change as RecordChange, Key, PageLimit, Row, Store, StoreError, TimelineId},
     },
+    redactions::{self, Origin, REDACTIONS_MAX, Step},
 };
 
-/// Changes whose messages are not written anew yet; further ones are refused (5003), between mailboxes repeated.
-pub const REDACTIONS_MAX: usize = 64;
 /// Rows without a checkpoint after which changes have to wait until there is one, so that a stream of them cannot keep it
 /// from being written.
 pub const CHECKPOINT_HELD_ROWS_MAX: u64 = 8 * CHECKPOINT_ROWS;
 /// The same for bytes of rows in memory.
 pub const CHECKPOINT_HELD_BYTES_MAX: usize = 8 * CHECKPOINT_BYTES;
-/// Changes that are done but still looked for while pages are being read; the oldest go first.
-pub const RECENT_MAX: usize = 256;
+/// The changes of one inbox.
+pub(super) type Redactions = redactions::Redactions<Of>;
+type Redaction = redactions::Redaction<Of>;
 
-/// One change whose consequences are not durable yet.
-pub(super) struct Redaction {
+/// Where a change came from.
+pub(super) struct Of {
     peer: Uid,
-    target: Seq,
-    made: Made,
     /// Changes by the peer: the row's place in its log. It is not accepted before.
     place: Option<Place>,
-    /// Who learns of it, with the seq that is answered. At most the unanswered ops of the user's connections.
-    answers: Vec<(ConnectionRef, OpId, Seq)>,
 }
 
-/// Where the oldest of them are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Step {
-    #[default]
-    Idle,
-    Reading,
-    /// The first so many are done when this put is durable.
-    Writing(PutNumber, usize),
-}
-
-/// All changes whose consequences are not durable yet, in the order of their rows.
-#[derive(Default)]
-pub(super) struct Redactions {
-    pending: Vec<Redaction>,
-    step: Step,
-    /// Done; but a page that is being read may still be older.
-    recent: Vec<(Seq, Made)>,
-    /// Pages that are being read.
-    reads: usize,
+impl Origin for Of {
+    fn is_looked_for(&self) -> bool {
+        self.place.is_none() || !mutants::active(Mutant::AcceptedBeforeRedacted)
+    }
 }
 
 impl Redactions {
-    pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-
     /// A change has its row.
-    pub(super) fn add(&mut self, row: &InboxRow, answer: Option<(ConnectionRef, OpId)>) {
+    pub(super) fn add_row(&mut self, row: &InboxRow, answer: Option<(ConnectionRef, OpId)>) {
         let (Some(made), Some(peer), RowBody::Change { target, .. }) = (made(row), row.with.clone(), &row.body) else {
             return;
         };
-        let (target, place) = (*target, row.body.place());
-        let answers = answer.into_iter().map(|(to, op_id)| (to, op_id, row.seq)).collect();
-        self.pending.push(Redaction { peer, target, made, place, answers });
-        gauge!("tidings_redactions_pending").increment(1);
-    }
-
-    /// Answers an op that changes nothing more once what it rests on is durable; `false` when nothing is pending.
-    pub(super) fn answer_with(&mut self, target: Seq, to: ConnectionRef, op_id: OpId) -> bool {
-        let Some(pending) = self.pending.iter_mut().rev().find(|pending| pending.target == target) else {
-            return false;
-        };
-        if op_id > 0 {
-            pending.answers.push((to, op_id, Seq::ZERO));
-        }
-        true
-    }
-
-    /// Nobody waits for these answers any more.
-    pub(super) fn forget(&mut self, connection: ConnectionRef) {
-        for pending in &mut self.pending {
-            pending.answers.retain(|(to, ..)| *to != connection);
-        }
+        self.add(*target, made, Of { peer, place: row.body.place() }, answer);
     }
 
     /// The oldest row of a peer that is not durable with its consequences.
     pub(super) fn held(&self, peer: &Uid, log_id: LogId) -> Option<Seq> {
-        let mut places =
-            self.pending.iter().filter(|pending| pending.peer == *peer).filter_map(|pending| pending.place);
+        let of_peer = self.pending.iter().map(|pending| &pending.origin).filter(|origin| origin.peer == *peer);
+        let mut places = of_peer.filter_map(|origin| origin.place);
         places.find(|place| place.log_id == log_id).map(|place| place.seq)
     }
-
-    /// The oldest change that no checkpoint may pass.
-    pub(super) fn oldest(&self) -> Option<Seq> {
-        self.pending.first().map(|pending| pending.made.seq)
-    }
-
-    /// A message with every change that has a row, committed or not; those that were done while it was read included.
-    pub(super) fn with_all_changes(&self, entry: Bytes) -> Bytes {
-        self.changes(Seq::new(u64::MAX)).fold(entry, |entry, (target, made)| shown_after(entry, target, made))
-    }
-
-    /// Changes up to a row, in order.
-    fn changes(&self, upto: Seq) -> impl Iterator<Item = (Seq, &Made)> {
-        let seen = |pending: &&Redaction| pending.place.is_none() || !mutants::active(Mutant::AcceptedBeforeRedacted);
-        let pending = self.pending.iter().filter(seen).map(|pending| (pending.target, &pending.made));
-        let recent = self.recent.iter().map(|(target, made)| (*target, made));
-        recent.chain(pending.filter(move |(_, made)| made.seq <= upto))
-    }
-
-    /// An entry as it may be read: without what a committed change took from it.
-    pub(super) fn shown(&self, entry: Bytes, committed: Seq) -> Bytes {
-        if !self.are_looked_for() || mutants::active(Mutant::OkBeforeRedacted) {
-            return entry;
-        }
-        self.changes(committed).fold(entry, |entry, (target, made)| shown_after(entry, target, made))
-    }
-
-    /// Whether [`Self::shown`] may change anything.
-    pub(super) fn are_looked_for(&self) -> bool {
-        !self.pending.is_empty() || !self.recent.is_empty()
-    }
-
-    fn read_ended(&mut self) {
-        self.reads = self.reads.saturating_sub(1);
-        if self.reads == 0 {
-            self.recent.clear();
-        }
-    }
-
-    fn done(&mut self, count: usize) -> Vec<Redaction> {
-        let done: Vec<Redaction> = self.pending.drain(..count.min(self.pending.len())).collect();
-        gauge!("tidings_redactions_pending").decrement(done.len() as f64);
-        if self.reads > 0 {
-            self.recent.extend(done.iter().map(|done| (done.target, done.made.clone())));
-            let surplus = self.recent.len().saturating_sub(RECENT_MAX);
-            self.recent.drain(..surplus);
-        }
-        self.step = Step::Idle;
-        done
-    }
-}
-
-impl Drop for Redactions {
-    fn drop(&mut self) {
-        gauge!("tidings_redactions_pending").decrement(self.pending.len() as f64);
-    }
-}
-
-/// One entry as it may be read after one change.
-fn shown_after(entry: Bytes, target: Seq, made: &Made) -> Bytes {
-    let Ok(raw) = RawEntry::decode(entry.clone()) else { return entry };
-    let seq = Seq::new(raw.seq);
-    if raw.message.is_some() {
-        if seq != target {
-            return entry;
-        }
-        let stored = Stored { entry: entry.clone(), edited_by: Seq::ZERO };
-        return stored.changed(made).map_or(entry, |(changed, _)| changed.entry);
-    }
-    let replaces = matches!(made.change, Change::Recall | Change::Edit { .. }) && seq < made.seq && seq > target;
-    if replaces && is_edit_of(&entry, target) { without_content(&entry) } else { entry }
-}
-
-fn is_edit_of(entry: &Bytes, target: Seq) -> bool {
-    let body = wire::Entry::decode(entry.clone()).ok().and_then(|entry| entry.body);
-    matches!(body, Some(wire::entry::Body::Edited(edited)) if edited.seq == target.get())
 }
 
 impl Mailbox {
@@ -241,7 +118,9 @@ impl Mailbox {
     }
 
     fn rewrite(&self) -> Rewrite {
-        let known = |pending: &Redaction| Some((pending.peer.clone(), self.peers.get(&pending.peer)?.settled.clone()));
+        let known = |pending: &Redaction| {
+            Some((pending.origin.peer.clone(), self.peers.get(&pending.origin.peer)?.settled.clone()))
+        };
         Rewrite {
             owner: self.uid.clone(),
             timeline: self.timeline_id.clone(),
@@ -294,8 +173,8 @@ impl Mailbox {
             for (to, op_id, seq) in done.answers {
                 self.answer(to, op_id, ok(seq));
             }
-            if done.place.is_some() {
-                self.accept(&done.peer);
+            if done.origin.place.is_some() {
+                self.accept(&done.origin.peer);
             }
         }
         if self.phase == super::Phase::Serving {
@@ -312,7 +191,7 @@ impl Mailbox {
         read: impl Future<Output = T> + 'static,
         then: impl FnOnce(T, &mut Self, &mut Context<Self>) + 'static,
     ) {
-        self.redactions.reads += 1;
+        self.redactions.read_began();
         ctx.spawn(read.into_actor(self).map(move |page, mailbox, ctx| {
             then(page, mailbox, ctx);
             mailbox.redactions.read_ended();
@@ -338,7 +217,7 @@ struct Job {
 
 impl Job {
     fn of(pending: &Redaction) -> Self {
-        Self { peer: pending.peer.clone(), target: pending.target, made: pending.made.clone() }
+        Self { peer: pending.origin.peer.clone(), target: pending.target, made: pending.made.clone() }
     }
 }
 

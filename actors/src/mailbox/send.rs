@@ -12,12 +12,10 @@ use tidings_state::{outbox::OUTBOX_ROWS_MAX, sent_window::Lookup};
 use super::{Mailbox, append::NewRow, targets::Target};
 use crate::{
     appender::Append,
+    limits::MESSAGE_ID_AGE_MS_MAX,
     mutants::{self, Mutant},
     port::link::{ConnectionRef, OpId, SendOp},
 };
-
-/// Ids older than this are refused: the id records that make a retry safe need not be kept for longer than a day more.
-pub const MESSAGE_ID_AGE_MS_MAX: u64 = 13 * 24 * 3_600 * 1_000;
 
 impl Mailbox {
     pub(super) fn send(&mut self, from: ConnectionRef, op_id: OpId, send: SendOp) {

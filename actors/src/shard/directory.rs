@@ -1,5 +1,5 @@
-//! Who is where in one shard: the mailboxes in memory, the connections of every online user (also of those without a
-//! mailbox in memory), and which users are marked. Shared by the shard and its mailboxes; all on one thread.
+//! Who is where in one shard: the actors of one kind that are in memory, which ids are marked, and which are stopped.
+//! Shared by the shard and those actors; all on one thread.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -8,88 +8,95 @@ use std::{
 
 use actix::Addr;
 use metrics::gauge;
-use tidings_schema::id::{Seq, Uid};
 
-use super::registrations::{Registration, Registrations};
-use crate::{
-    give_back::give_back,
-    mailbox::{Mailbox, Work},
-    port::link::ConnectionRef,
-    shard::roll::Roll,
-};
+use super::resident::Resident;
+use crate::{give_back::give_back, shard::roll::Roll};
 
-/// Work that may wait for one mailbox while it stops or while its user is greeted; more is refused.
+/// Work that may wait for one actor while it stops or while its user is greeted; more is refused.
 pub const WORK_WAITING_MAX: usize = 64;
-/// Panics in a row, without having served in between, after which a mailbox counts as damaged.
+/// Panics in a row, without having served in between, after which an actor counts as damaged.
 const PANICS_MAX: u32 = 3;
 
-/// State of one user who is not simply quiet.
-pub(super) enum Slot {
-    /// A mailbox is in memory.
-    Active(Addr<Mailbox>),
-    /// The mailbox writes its last records, or the user is being greeted; work waits in order.
-    Waiting(VecDeque<Work>),
+/// State of an id that is not simply quiet.
+enum Slot<A: Resident> {
+    /// The actor is in memory.
+    Active(Addr<A>),
+    /// The actor writes its last records, or the user is being greeted; work waits in order.
+    Waiting(VecDeque<A::Work>),
 }
 
 /// Where work goes.
-pub(super) enum Route {
+pub(super) enum Route<A: Resident> {
     /// It waits in the directory.
     Done,
-    /// To this mailbox.
-    Offer(Addr<Mailbox>, Work),
+    /// To this actor.
+    Offer(Addr<A>, A::Work),
     /// Too much waits already.
-    Refuse(Work),
-    /// The user has no mailbox in memory.
-    Nobody(Work),
+    Refuse(A::Work),
+    /// There is no actor in memory.
+    Nobody(A::Work),
 }
 
 /// What the shard has to take care of.
-pub(super) enum News {
-    /// A mailbox left memory; this work came meanwhile.
-    Stopped(Uid, VecDeque<Work>),
-    /// A mailbox could not load because the store does not answer.
-    Failed(Uid),
-    /// A mailbox panicked.
-    Died(Uid),
-    /// A mailbox has loaded.
-    Settled(Uid),
+pub(super) enum News<A: Resident> {
+    /// An actor left memory; this work came meanwhile.
+    Stopped(A::Id, VecDeque<A::Work>),
+    /// An actor could not load because the store does not answer.
+    Failed(A::Id),
+    /// An actor panicked.
+    Died(A::Id),
+    /// An actor has loaded.
+    Settled(A::Id),
 }
 
-/// The directory of one shard.
-#[derive(Default)]
-pub struct Directory {
-    slots: HashMap<Uid, Slot>,
-    registrations: HashMap<Uid, Registrations>,
-    marked: HashSet<Uid>,
-    panics: HashMap<Uid, u32>,
-    broken: HashSet<Uid>,
+/// The actors of one kind in one shard.
+pub struct Directory<A: Resident> {
+    slots: HashMap<A::Id, Slot<A>>,
+    marked: HashSet<A::Id>,
+    panics: HashMap<A::Id, u32>,
+    broken: HashSet<A::Id>,
     roll: Roll,
     retiring: bool,
-    news: VecDeque<News>,
+    news: VecDeque<News<A>>,
     waker: Option<Waker>,
 }
 
-impl Directory {
+impl<A: Resident> Default for Directory<A> {
+    fn default() -> Self {
+        Self {
+            slots: HashMap::new(),
+            marked: HashSet::new(),
+            panics: HashMap::new(),
+            broken: HashSet::new(),
+            roll: Roll::default(),
+            retiring: false,
+            news: VecDeque::new(),
+            waker: None,
+        }
+    }
+}
+
+impl<A: Resident> Directory<A> {
     pub(super) fn listen(&mut self, waker: &Waker) {
         self.waker = Some(waker.clone());
     }
 
-    pub(super) fn next_news(&mut self) -> Option<News> {
+    pub(super) fn next_news(&mut self) -> Option<News<A>> {
         self.news.pop_front()
     }
 
-    fn tell(&mut self, news: News) {
+    fn tell(&mut self, news: News<A>) {
         self.news.push_back(news);
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
     }
 
-    pub(super) fn route(&mut self, uid: &Uid, work: Work) -> Route {
-        match self.slots.get_mut(uid) {
+    pub(super) fn route(&mut self, id: &A::Id, work: A::Work) -> Route<A> {
+        match self.slots.get_mut(id) {
             None => Route::Nobody(work),
             Some(Slot::Active(address)) => Route::Offer(address.clone(), work),
-            Some(Slot::Waiting(waiting)) if waiting.len() < WORK_WAITING_MAX || work.is_owed() => {
+            Some(Slot::Waiting(waiting)) if waiting.len() < WORK_WAITING_MAX || A::is_owed(&work) => {
                 waiting.push_back(work);
                 Route::Done
             }
@@ -97,43 +104,43 @@ impl Directory {
         }
     }
 
-    pub(super) fn started(&mut self, uid: &Uid, address: Addr<Mailbox>) {
-        self.slots.insert(uid.clone(), Slot::Active(address));
-        gauge!("tidings_mailboxes_active").increment(1.0);
+    pub(super) fn started(&mut self, id: &A::Id, address: Addr<A>) {
+        self.slots.insert(id.clone(), Slot::Active(address));
+        gauge!(A::ACTIVE).increment(1.0);
     }
 
-    /// Whether a mailbox of this user is in memory or on its way out.
-    pub(super) fn is_active(&self, uid: &Uid) -> bool {
-        self.slots.contains_key(uid)
+    /// Whether the actor is in memory or on its way out.
+    pub(super) fn is_active(&self, id: &A::Id) -> bool {
+        self.slots.contains_key(id)
     }
 
-    /// From now on mailboxes leave as soon as they owe nothing.
+    /// From now on actors leave as soon as they owe nothing.
     pub(super) fn retire(&mut self) {
         self.retiring = true;
     }
 
-    /// Whether a mailbox leaves without having been idle first.
+    /// Whether an actor leaves without having been idle first.
     #[must_use]
     pub fn is_retiring(&self) -> bool {
         self.retiring
     }
 
-    /// Whether no mailbox is in memory.
+    /// Whether no actor is in memory.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
     /// Makes work for this user wait until [`Self::greeted`].
-    pub(super) fn greeting(&mut self, uid: &Uid) {
-        self.slots.insert(uid.clone(), Slot::Waiting(VecDeque::new()));
+    pub(super) fn greeting(&mut self, id: &A::Id) {
+        self.slots.insert(id.clone(), Slot::Waiting(VecDeque::new()));
     }
 
     /// The greeting is over; returns what waited.
-    pub(super) fn greeted(&mut self, uid: &Uid) -> VecDeque<Work> {
-        let waiting = match self.slots.remove(uid) {
+    pub(super) fn greeted(&mut self, id: &A::Id) -> VecDeque<A::Work> {
+        let waiting = match self.slots.remove(id) {
             Some(Slot::Waiting(waiting)) => waiting,
             Some(active @ Slot::Active(_)) => {
-                self.slots.insert(uid.clone(), active);
+                self.slots.insert(id.clone(), active);
                 VecDeque::new()
             }
             None => VecDeque::new(),
@@ -142,92 +149,92 @@ impl Directory {
         waiting
     }
 
-    /// A mailbox begins to leave memory: from now on its work waits here.
-    pub fn stopping(&mut self, uid: &Uid) {
-        self.slots.insert(uid.clone(), Slot::Waiting(VecDeque::new()));
+    /// An actor begins to leave memory: from now on its work waits here.
+    pub fn stopping(&mut self, id: &A::Id) {
+        self.slots.insert(id.clone(), Slot::Waiting(VecDeque::new()));
     }
 
-    /// Whether work waits for a mailbox that is stopping.
+    /// Whether work waits for an actor that is stopping.
     #[must_use]
-    pub fn is_wanted(&self, uid: &Uid) -> bool {
-        matches!(self.slots.get(uid), Some(Slot::Waiting(waiting)) if !waiting.is_empty())
+    pub fn is_wanted(&self, id: &A::Id) -> bool {
+        matches!(self.slots.get(id), Some(Slot::Waiting(waiting)) if !waiting.is_empty())
     }
 
-    /// A mailbox that was stopping goes on; returns what waited, which comes after all that it has got.
-    pub fn resumed(&mut self, uid: &Uid, address: Addr<Mailbox>) -> VecDeque<Work> {
-        match self.slots.insert(uid.clone(), Slot::Active(address)) {
+    /// An actor that was stopping goes on; returns what waited, which comes after all that it has got.
+    pub fn resumed(&mut self, id: &A::Id, address: Addr<A>) -> VecDeque<A::Work> {
+        match self.slots.insert(id.clone(), Slot::Active(address)) {
             Some(Slot::Waiting(waiting)) => waiting,
             Some(Slot::Active(_)) | None => VecDeque::new(),
         }
     }
 
-    /// A mailbox has left memory.
-    pub fn stopped(&mut self, uid: &Uid) {
-        let waiting = match self.slots.remove(uid) {
+    /// An actor has left memory.
+    pub fn stopped(&mut self, id: &A::Id) {
+        let waiting = match self.slots.remove(id) {
             Some(Slot::Waiting(waiting)) => waiting,
             Some(Slot::Active(_)) | None => VecDeque::new(),
         };
         give_back(&mut self.slots);
-        gauge!("tidings_mailboxes_active").decrement(1.0);
-        self.tell(News::Stopped(uid.clone(), waiting));
+        gauge!(A::ACTIVE).decrement(1.0);
+        self.tell(News::Stopped(id.clone(), waiting));
     }
 
-    /// A mailbox could not load and left.
-    pub fn failed(&mut self, uid: &Uid) {
-        self.slots.remove(uid);
-        gauge!("tidings_mailboxes_active").decrement(1.0);
-        self.tell(News::Failed(uid.clone()));
+    /// An actor could not load and left.
+    pub fn failed(&mut self, id: &A::Id) {
+        self.slots.remove(id);
+        gauge!(A::ACTIVE).decrement(1.0);
+        self.tell(News::Failed(id.clone()));
     }
 
-    /// A mailbox died while it worked. Three times in a row before it served, and it counts as damaged.
-    pub fn died(&mut self, uid: &Uid) {
-        if let Some(Slot::Waiting(waiting)) = self.slots.remove(uid) {
-            self.tell(News::Stopped(uid.clone(), waiting));
+    /// An actor died while it worked. Three times in a row before it served, and it counts as damaged.
+    pub fn died(&mut self, id: &A::Id) {
+        if let Some(Slot::Waiting(waiting)) = self.slots.remove(id) {
+            self.tell(News::Stopped(id.clone(), waiting));
         }
-        gauge!("tidings_mailboxes_active").decrement(1.0);
-        let panics = self.panics.entry(uid.clone()).or_default();
+        gauge!(A::ACTIVE).decrement(1.0);
+        let panics = self.panics.entry(id.clone()).or_default();
         *panics += 1;
         if *panics >= PANICS_MAX {
-            self.broke(uid);
+            self.broke(id);
         }
-        self.tell(News::Died(uid.clone()));
+        self.tell(News::Died(id.clone()));
     }
 
-    /// A mailbox has loaded and serves.
-    pub fn settled(&mut self, uid: &Uid) {
-        self.panics.remove(uid);
-        self.tell(News::Settled(uid.clone()));
+    /// An actor has loaded and serves.
+    pub fn settled(&mut self, id: &A::Id) {
+        self.panics.remove(id);
+        self.tell(News::Settled(id.clone()));
     }
 
-    /// Names stopped inboxes to `roll` from now on.
+    /// Names what is stopped to `roll` from now on.
     pub fn report_to(&mut self, roll: Roll) {
         self.roll = roll;
     }
 
-    /// The user's timeline is damaged: no mailbox is started for it any more in this run.
-    pub fn broke(&mut self, uid: &Uid) {
-        if self.broken.insert(uid.clone()) {
-            self.roll.stop(uid);
+    /// The timeline is damaged: no actor is started for it any more in this run.
+    pub fn broke(&mut self, id: &A::Id) {
+        if self.broken.insert(id.clone()) {
+            A::report_stopped(&self.roll, id);
             gauge!("tidings_timelines_corrupt").increment(1.0);
         }
     }
 
-    /// Whether the user's timeline is damaged.
+    /// Whether the timeline is damaged.
     #[must_use]
-    pub fn is_broken(&self, uid: &Uid) -> bool {
-        self.broken.contains(uid)
+    pub fn is_broken(&self, id: &A::Id) -> bool {
+        self.broken.contains(id)
     }
 
-    /// The store holds a mark for this user, or will before anything of theirs is committed.
-    pub fn mark(&mut self, uid: &Uid) {
-        if self.marked.insert(uid.clone()) {
+    /// The store holds a mark, or will before anything of this activation is committed.
+    pub fn mark(&mut self, id: &A::Id) {
+        if self.marked.insert(id.clone()) {
             gauge!("tidings_marks").increment(1.0);
         }
     }
 
-    /// The store holds no mark for this user any more.
-    pub fn unmark(&mut self, uid: &Uid) {
-        if self.marked.remove(uid) {
+    /// The store holds no mark any more.
+    pub fn unmark(&mut self, id: &A::Id) {
+        if self.marked.remove(id) {
             gauge!("tidings_marks").decrement(1.0);
         }
         if self.marked.is_empty() {
@@ -235,61 +242,9 @@ impl Directory {
         }
     }
 
-    /// Whether the user is marked.
+    /// Whether there is a mark.
     #[must_use]
-    pub fn is_marked(&self, uid: &Uid) -> bool {
-        self.marked.contains(uid)
-    }
-
-    /// The user's online devices.
-    #[must_use]
-    pub fn registrations(&self, uid: &Uid) -> &[Registration] {
-        self.registrations.get(uid).map_or(&[], Registrations::as_slice)
-    }
-
-    /// A device is online; returns the connection it had before, if any.
-    pub fn register(&mut self, uid: &Uid, new: Registration) -> Option<ConnectionRef> {
-        let Some(all) = self.registrations.get_mut(uid) else {
-            self.registrations.insert(uid.clone(), Registrations::One(new));
-            gauge!("tidings_devices_online").increment(1.0);
-            return None;
-        };
-        match all.as_mut_slice().iter_mut().find(|known| known.device == new.device) {
-            Some(known) => {
-                let old = std::mem::replace(known, new).connection;
-                (old != known.connection).then_some(old)
-            }
-            None => {
-                all.push(new);
-                gauge!("tidings_devices_online").increment(1.0);
-                None
-            }
-        }
-    }
-
-    /// What was pushed to and acknowledged by a connection, for when its mailbox leaves memory.
-    pub fn remember(&mut self, uid: &Uid, connection: ConnectionRef, pushed_upto: Seq, acked_upto: Seq) {
-        let all = self.registrations.get_mut(uid).map_or(&mut [][..], Registrations::as_mut_slice);
-        for known in all.iter_mut().filter(|known| known.connection == connection) {
-            (known.pushed_upto, known.acked_upto) = (pushed_upto, acked_upto);
-        }
-    }
-
-    /// A connection is gone.
-    pub fn unregister(&mut self, uid: &Uid, connection: ConnectionRef) {
-        let Some(all) = self.registrations.get_mut(uid) else { return };
-        let (gone, left) = all.remove(connection);
-        gauge!("tidings_devices_online").decrement(gone as f64);
-        if left == 0 {
-            self.registrations.remove(uid);
-            give_back(&mut self.registrations);
-        }
-    }
-
-    /// Whether an ack tells nothing new.
-    #[must_use]
-    pub fn has_acked(&self, uid: &Uid, connection: ConnectionRef, seq: Seq) -> bool {
-        let of_connection = |known: &&Registration| known.connection == connection;
-        self.registrations(uid).iter().find(of_connection).is_none_or(|known| seq <= known.acked_upto)
+    pub fn is_marked(&self, id: &A::Id) -> bool {
+        self.marked.contains(id)
     }
 }

@@ -12,7 +12,7 @@ use tidings_schema::{
 
 use super::{Registration, Shard, guarded};
 use crate::{
-    mailbox::{Work, welcome},
+    mailbox::{Mailbox, Work, welcome},
     port::{
         link::{Attach, Command, Op, ToConnection},
         store::{Key, TimelineId},
@@ -23,7 +23,7 @@ impl Shard {
     /// Work for this user waits until the greeting is decided.
     pub(super) fn greet(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
         let Work::Command(Command { op: Op::Attach(attach), .. }) = &work else {
-            return self.start_mailbox(uid, vec![work]);
+            return self.start_actor::<Mailbox>(uid, vec![work]);
         };
         let keys = vec![
             Key::Head(TimelineId::Inbox(uid.clone())),
@@ -38,10 +38,10 @@ impl Shard {
                 let quiet = records.ok().and_then(|records| Quiet::of(records, &work));
                 match (quiet, work) {
                     (Some(quiet), Work::Command(command)) => shard.welcome_quiet(&uid, &command, &quiet),
-                    (_, work) => shard.start_mailbox(&uid, vec![work]),
+                    (_, work) => shard.start_actor::<Mailbox>(&uid, vec![work]),
                 }
                 for work in waiting {
-                    shard.route(&uid, work, ctx);
+                    shard.route::<Mailbox>(&uid, work, ctx);
                 }
             },
         );
@@ -57,7 +57,7 @@ impl Shard {
             pushed_upto: quiet.head,
             acked_upto: quiet.acked_upto,
         };
-        let replaced = self.parts.directory.borrow_mut().register(uid, registration);
+        let replaced = self.parts.online.borrow_mut().register(uid, registration);
         if let Some(old) = replaced {
             let _ = self.parts.tell(old, vec![ToConnection::Close(wire::GoAwayReason::Replaced)]);
         }

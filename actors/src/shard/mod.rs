@@ -1,12 +1,13 @@
-//! One owned shard: finds or starts the mailbox an op is for, greets quiet users without starting one, and brings back
-//! what owes something: every marked mailbox when the shard starts, and one that panicked.
+//! One owned shard: finds or starts the mailbox or group an op is for, greets quiet users without starting one, and brings
+//! back what owes something: every marked actor when the shard starts, and one that panicked.
 //!
-//! A caller never holds a mailbox's address; it offers to the shard.
+//! A caller never holds an actor's address; it offers to the shard.
 
 mod directory;
 mod greet;
 mod marks;
 mod registrations;
+mod resident;
 mod retire;
 mod roll;
 mod sweep;
@@ -28,20 +29,22 @@ use futures_util::FutureExt as _;
 use metrics::counter;
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{ShardCount, ShardId, Uid},
+    id::{Gid, ShardCount, ShardId, Uid},
     wire,
 };
 use tracing::{error, warn};
 
-use self::directory::Route;
 pub use self::{
     directory::Directory,
-    registrations::Registration,
+    registrations::{Online, Registration},
+    resident::Resident,
     retire::Retire,
     roll::{Roll, Standing},
 };
+use self::{directory::Route, resident::Kept};
 use crate::{
     appender::Appender,
+    group::Group,
     limits::MailboxLimits,
     mailbox::{Mailbox, Work},
     offer::{Offer, offer},
@@ -59,7 +62,7 @@ pub const SHARD_QUEUE_MAX: usize = 1_024;
 const LATER_MAX: usize = 1_024;
 /// How long they wait.
 const LATER: Duration = Duration::from_millis(50);
-/// Pause before a mailbox that could not be loaded, or a scan that failed, is tried again.
+/// Pause before an actor that could not be loaded, or a scan that failed, is tried again.
 const RETRY_MS: u64 = 1_000;
 
 /// What every actor of a shard needs: the ports, the shard's appender and its directory.
@@ -78,8 +81,12 @@ pub struct ShardParts {
     pub clock: Arc<dyn Clock>,
     /// Writes.
     pub appender: Appender,
-    /// Who is where.
-    pub directory: Rc<RefCell<Directory>>,
+    /// The mailboxes in memory.
+    pub directory: Rc<RefCell<Directory<Mailbox>>>,
+    /// The groups in memory.
+    pub groups: Rc<RefCell<Directory<Group>>>,
+    /// Who is online.
+    pub online: Rc<RefCell<Online>>,
     /// Bounds.
     pub limits: MailboxLimits,
 }
@@ -129,7 +136,8 @@ async fn guarded<T>(store: Arc<dyn Store>, read: impl FnOnce(&dyn Store) -> Repl
 /// The actor of one shard.
 pub struct Shard {
     parts: Rc<ShardParts>,
-    marks: marks::Marks,
+    marks: marks::Marks<Uid>,
+    group_marks: marks::Marks<Gid>,
     /// Work that is to be brought again.
     later: usize,
     entry: roll::Entry,
@@ -148,16 +156,19 @@ impl Shard {
         limits: MailboxLimits,
     ) -> Self {
         let appender = Appender::new(id, store.clone(), ownership.clone());
-        let directory = Rc::new(RefCell::new(Directory::default()));
-        let parts = ShardParts { id, shards, link, store, ownership, clock, appender, directory, limits };
-        Self { parts: Rc::new(parts), marks: marks::Marks::default(), later: 0, entry: Roll::default().enter() }
+        let (directory, groups, online) = (Rc::default(), Rc::default(), Rc::default());
+        let parts =
+            ShardParts { id, shards, link, store, ownership, clock, appender, directory, groups, online, limits };
+        let (marks, group_marks) = (marks::Marks::default(), marks::Marks::default());
+        Self { parts: Rc::new(parts), marks, group_marks, later: 0, entry: Roll::default().enter() }
     }
 
-    /// Tells `roll` when it serves, when it ends, and which inboxes it stopped.
+    /// Tells `roll` when it serves, when it ends, and what it stopped.
     #[must_use]
     pub fn reporting_to(mut self, roll: &Roll) -> Self {
         self.entry = roll.enter();
         self.parts.directory.borrow_mut().report_to(roll.clone());
+        self.parts.groups.borrow_mut().report_to(roll.clone());
         self
     }
 }
@@ -167,7 +178,8 @@ impl Actor for Shard {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(SHARD_QUEUE_MAX);
-        self.read_marks(ctx, None);
+        self.read_marks::<Mailbox>(ctx, None);
+        self.read_marks::<Group>(ctx, None);
         ctx.spawn(Watch);
         self.go_on_rounds(ctx);
     }
@@ -181,7 +193,10 @@ impl ActorFuture<Shard> for Watch {
 
     fn poll(self: Pin<&mut Self>, shard: &mut Shard, ctx: &mut Context<Shard>, cx: &mut Cx<'_>) -> Poll<()> {
         shard.parts.directory.borrow_mut().listen(cx.waker());
-        shard.look_after(ctx);
+        shard.parts.groups.borrow_mut().listen(cx.waker());
+        shard.look_after::<Mailbox>(ctx);
+        shard.look_after::<Group>(ctx);
+        shard.report_empty();
         Poll::Pending
     }
 }
@@ -195,19 +210,16 @@ impl Handler<Command> for Shard {
 
     fn handle(&mut self, command: Command, ctx: &mut Self::Context) {
         let uid = command.uid.clone();
-        self.route(&uid, Work::Command(command), ctx);
+        self.route::<Mailbox>(&uid, Work::Command(command), ctx);
     }
-}
-
-impl Message for GroupCommand {
-    type Result = ();
 }
 
 impl Handler<GroupCommand> for Shard {
     type Result = ();
 
-    fn handle(&mut self, command: GroupCommand, _: &mut Self::Context) {
-        self.parts.refuse(command.from, command.op_id, ErrorCode::UnknownOp, "groups are not served yet", 0);
+    fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
+        let gid = command.gid.clone();
+        self.route::<Group>(&gid, command, ctx);
     }
 }
 
@@ -220,7 +232,7 @@ impl Handler<PeerMessage> for Shard {
 
     fn handle(&mut self, message: PeerMessage, ctx: &mut Self::Context) {
         let uid = message.to.clone();
-        self.route(&uid, Work::Peer(message), ctx);
+        self.route::<Mailbox>(&uid, Work::Peer(message), ctx);
     }
 }
 
@@ -233,60 +245,60 @@ impl Handler<Visit> for Shard {
 
     fn handle(&mut self, visit: Visit, ctx: &mut Self::Context) {
         let uid = visit.uid.clone();
-        self.route(&uid, Work::Sweep(visit), ctx);
+        self.route::<Mailbox>(&uid, Work::Sweep(visit), ctx);
     }
 }
 
 impl Shard {
-    /// Brings work to its mailbox, starting it when needed.
-    fn route(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
-        let route = self.parts.directory.borrow_mut().route(uid, work);
+    /// Brings work to its actor, starting it when needed.
+    fn route<A: Kept>(&mut self, id: &A::Id, work: A::Work, ctx: &mut Context<Self>) {
+        let route = A::directory(&self.parts).borrow_mut().route(id, work);
         match route {
             Route::Done => {}
             Route::Offer(address, work) => match offer(&address, work) {
                 Offer::Taken => {}
-                Offer::Full(work) if work.is_owed() => self.route_later(uid.clone(), work, ctx),
-                Offer::Full(work) => self.refuse(work, "mailbox is busy"),
-                Offer::Closed(work) => self.start_mailbox(uid, vec![work]),
+                Offer::Full(work) if A::is_owed(&work) => self.route_later::<A>(id.clone(), work, ctx),
+                Offer::Full(work) => self.refuse::<A>(work, "is busy"),
+                Offer::Closed(work) => self.start_actor::<A>(id, vec![work]),
             },
-            Route::Refuse(work) => self.refuse(work, "mailbox is starting or stopping"),
-            Route::Nobody(work) => self.route_quiet(uid, work, ctx),
+            Route::Refuse(work) => self.refuse::<A>(work, "is starting or stopping"),
+            Route::Nobody(work) => A::route_quiet(self, id, work, ctx),
         }
     }
 
-    /// What a connection has told and will not tell again finds the mailbox's queue full: it is brought again soon.
-    fn route_later(&mut self, uid: Uid, work: Work, ctx: &mut Context<Self>) {
+    /// What a connection has told and will not tell again finds the actor's queue full: it is brought again soon.
+    fn route_later<A: Kept>(&mut self, id: A::Id, work: A::Work, ctx: &mut Context<Self>) {
         if self.later >= LATER_MAX {
             return counter!("tidings_owed_works_dropped_total").increment(1);
         }
         self.later += 1;
         ctx.run_later(LATER, move |shard, ctx| {
             shard.later -= 1;
-            shard.route(&uid, work, ctx);
+            shard.route::<A>(&id, work, ctx);
         });
     }
 
     fn is_online(&self, uid: &Uid) -> bool {
-        !self.parts.directory.borrow().registrations(uid).is_empty()
+        !self.parts.online.borrow().registrations(uid).is_empty()
     }
 
     /// The user has no mailbox in memory: answer without one where that is exact, else start it.
-    fn route_quiet(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
+    fn route_to_quiet_user(&mut self, uid: &Uid, work: Work, ctx: &mut Context<Self>) {
         let command = match &work {
             Work::Command(command) => command,
             // Nobody is there to see it.
             Work::Peer(message) if message.is_ephemeral() && !self.is_online(uid) => return,
-            Work::Peer(_) | Work::Sweep(_) => return self.start_mailbox(uid, vec![work]),
+            Work::Peer(_) | Work::Sweep(_) => return self.start_actor::<Mailbox>(uid, vec![work]),
         };
         let (from, may_be_marked) = (command.from, self.marks.may_be_marked(uid, &self.parts));
         match &command.op {
             Op::Attach(_) if !may_be_marked => self.greet(uid, work, ctx),
             Op::Detach => {
-                self.parts.directory.borrow_mut().unregister(uid, from);
+                self.parts.online.borrow_mut().unregister(uid, from);
                 self.parts.link.forget(from);
             }
             Op::Drained(_) => {}
-            Op::Ack(seq) if self.parts.directory.borrow().has_acked(uid, from, *seq) => {}
+            Op::Ack(seq) if self.parts.online.borrow().has_acked(uid, from, *seq) => {}
             Op::Attach(_)
             | Op::Send(_)
             | Op::Ack(_)
@@ -300,83 +312,79 @@ impl Shard {
             | Op::Change(_)
             | Op::Delete(_)
             | Op::SetConversation { .. }
-            | Op::Dropped(_) => self.start_mailbox(uid, vec![work]),
+            | Op::Dropped(_) => self.start_actor::<Mailbox>(uid, vec![work]),
         }
     }
 
-    /// Starts a mailbox with the work it is started for.
-    fn start_mailbox(&mut self, uid: &Uid, works: Vec<Work>) {
-        if self.parts.directory.borrow().is_broken(uid) {
+    /// Starts an actor with the work it is started for.
+    fn start_actor<A: Kept>(&mut self, id: &A::Id, works: Vec<A::Work>) {
+        if A::directory(&self.parts).borrow().is_broken(id) {
             for work in works {
-                self.refuse_with(work, ErrorCode::Corrupt, "the inbox is stopped, an operator has to look", 0);
+                let text = format!("the {} is stopped, an operator has to look", A::TIMELINE);
+                A::refuse(&self.parts, work, ErrorCode::Corrupt, &text, 0);
             }
             return;
         }
-        counter!("tidings_mailbox_activations_total").increment(1);
-        let address = Mailbox::start_for(uid.clone(), self.parts.clone(), works);
-        self.parts.directory.borrow_mut().started(uid, address);
+        counter!(A::ACTIVATIONS).increment(1);
+        let address = <A as Resident>::start_for(id.clone(), self.parts.clone(), works);
+        A::directory(&self.parts).borrow_mut().started(id, address);
     }
 
-    /// Takes care of what the directory noted since: mailboxes that died, stopped with work waiting, or could not load.
-    fn look_after(&mut self, ctx: &mut Context<Self>) {
+    /// Takes care of what the directory noted since: actors that died, stopped with work waiting, or could not load.
+    fn look_after<A: Kept>(&mut self, ctx: &mut Context<Self>) {
         loop {
-            let Some(news) = self.parts.directory.borrow_mut().next_news() else { break };
+            let Some(news) = A::directory(&self.parts).borrow_mut().next_news() else { break };
             match news {
-                directory::News::Stopped(uid, works) => {
+                directory::News::Stopped(id, works) => {
                     // Also one that never served because its timeline is damaged.
-                    self.marks.settled(&uid);
+                    self.settled::<A>(&id);
                     for work in works {
-                        self.route(&uid, work, ctx);
+                        self.route::<A>(&id, work, ctx);
                     }
                 }
-                directory::News::Failed(uid) => self.start_later(uid, ctx),
-                directory::News::Died(uid) => self.restart(&uid),
-                directory::News::Settled(uid) => self.marks.settled(&uid),
+                directory::News::Failed(id) => self.start_later::<A>(id, ctx),
+                directory::News::Died(id) => self.restart::<A>(&id),
+                directory::News::Settled(id) => self.settled::<A>(&id),
             }
         }
-        self.start_marked();
-        self.report_empty();
+        self.start_marked::<A>();
     }
 
-    fn start_later(&mut self, uid: Uid, ctx: &mut Context<Self>) {
-        self.marks.settled(&uid);
-        if !self.is_owed(&uid) {
+    fn settled<A: Kept>(&mut self, id: &A::Id) {
+        A::marks(self).settled(id, A::RECOVERING);
+    }
+
+    fn start_later<A: Kept>(&mut self, id: A::Id, ctx: &mut Context<Self>) {
+        self.settled::<A>(&id);
+        if !self.is_owed::<A>(&id) {
             return;
         }
         let pause = tokio::time::sleep(Duration::from_millis(RETRY_MS)).into_actor(self);
         ctx.spawn(pause.map(move |(), shard, _| {
-            let quiet = !shard.parts.directory.borrow().is_active(&uid);
+            let quiet = !A::directory(&shard.parts).borrow().is_active(&id);
             if quiet {
-                shard.start_mailbox(&uid, Vec::new());
+                shard.start_actor::<A>(&id, Vec::new());
             }
         }));
     }
 
-    /// A mailbox panicked: whoever is still owed something by it is served by a new one.
-    fn restart(&mut self, uid: &Uid) {
-        counter!("tidings_mailbox_panics_total").increment(1);
-        error!(%uid, shard = %self.parts.id, "mailbox panicked");
-        self.marks.settled(uid);
+    /// An actor panicked: whoever is still owed something by it is served by a new one.
+    fn restart<A: Kept>(&mut self, id: &A::Id) {
+        counter!(A::PANICS).increment(1);
+        error!(kind = A::KIND, %id, shard = %self.parts.id, "actor panicked");
+        self.settled::<A>(id);
         // Work that came in between has started one already.
-        if self.is_owed(uid) && !self.parts.directory.borrow().is_active(uid) {
-            warn!(%uid, "mailbox starts again");
-            self.start_mailbox(uid, Vec::new());
+        if self.is_owed::<A>(id) && !A::directory(&self.parts).borrow().is_active(id) {
+            warn!(kind = A::KIND, %id, "actor starts again");
+            self.start_actor::<A>(id, Vec::new());
         }
     }
 
-    fn is_owed(&self, uid: &Uid) -> bool {
-        let directory = self.parts.directory.borrow();
-        directory.is_marked(uid) || !directory.registrations(uid).is_empty()
+    fn is_owed<A: Kept>(&self, id: &A::Id) -> bool {
+        A::directory(&self.parts).borrow().is_marked(id) || A::is_missed(&self.parts, id)
     }
 
-    fn refuse(&self, work: Work, why: &str) {
-        self.refuse_with(work, ErrorCode::Busy, why, RETRY_MS);
-    }
-
-    /// Work between mailboxes is repeated by the one who sent it.
-    fn refuse_with(&self, work: Work, code: ErrorCode, text: &str, retry_after_ms: u64) {
-        if let Work::Command(command) = work {
-            self.parts.refuse(command.from, command.op_id, code, text, retry_after_ms);
-        }
+    fn refuse<A: Kept>(&self, work: A::Work, why: &str) {
+        A::refuse(&self.parts, work, ErrorCode::Busy, &format!("{} {why}", A::KIND), RETRY_MS);
     }
 }

@@ -1,4 +1,4 @@
-//! Which shards of a process serve, and which inboxes they stopped: told by the shards themselves, watched by whoever
+//! Which shards of a process serve, and which inboxes and groups they stopped: told by the shards themselves, watched by whoever
 //! says that the process is ready.
 
 use std::{
@@ -6,10 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tidings_schema::id::Uid;
+use tidings_schema::id::{Gid, Uid};
 use tokio::sync::watch;
 
-/// Stopped inboxes that are named; the metric `tidings_timelines_corrupt` counts all.
+/// Stopped inboxes, and stopped groups, that are named; the metric `tidings_timelines_corrupt` counts all.
 pub const STOPPED_NAMED_MAX: usize = 1_000;
 
 /// How the shards of one process stand.
@@ -28,6 +28,7 @@ pub struct Standing {
 pub struct Roll {
     standing: watch::Sender<Standing>,
     stopped: Arc<Mutex<BTreeSet<Uid>>>,
+    stopped_groups: Arc<Mutex<BTreeSet<Gid>>>,
 }
 
 impl Roll {
@@ -41,6 +42,20 @@ impl Roll {
     #[must_use]
     pub fn stopped(&self) -> Vec<Uid> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Groups whose log is damaged and stopped, the first [`STOPPED_NAMED_MAX`].
+    #[must_use]
+    pub fn stopped_groups(&self) -> Vec<Gid> {
+        self.stopped_groups.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// A group's log is stopped for the rest of this process.
+    pub(super) fn stop_group(&self, gid: &Gid) {
+        let mut stopped = self.stopped_groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopped.len() < STOPPED_NAMED_MAX {
+            stopped.insert(gid.clone());
+        }
     }
 
     /// A user's inbox is stopped for the rest of this process.

@@ -1,0 +1,1 @@
+//! Groups behind their shard.
