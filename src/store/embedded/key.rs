@@ -4,7 +4,7 @@
 //! Keys that are scanned end with the id they list, without its length: byte order is then the order of the ids. Heads
 //! have a length before it, so inboxes are listed with the shortest ids first.
 
-use std::{ops::Bound, str::FromStr};
+use std::ops::Bound;
 
 use tidings_actors::port::store::{GroupScan, Key, Scan, TimelineId};
 use tidings_schema::id::{Gid, Seq, ShardId, Uid};
@@ -148,10 +148,10 @@ pub(super) fn owners_end(kind: Kind) -> Vec<u8> {
     vec![kind as u8 + 1]
 }
 
-/// The owner whom a key names.
-pub(super) fn owner_of<I: FromStr>(key: &[u8]) -> Option<I> {
+/// The id of the owner whom a key names.
+pub(super) fn owner_of(key: &[u8]) -> Option<&str> {
     let (length, rest) = key.get(1..)?.split_first()?;
-    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()?.parse().ok()
+    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()
 }
 
 /// Whether the keys of one owner lie before those of another.
@@ -249,7 +249,7 @@ mod tests {
             for seq in [1, u64::MAX] {
                 let key = row_key(user, seq);
                 assert_eq!(from <= key && key < to, inside, "{user} {seq}");
-                assert_eq!(owner_of(&key), Some(uid(user)));
+                assert_eq!(owner_of(&key), Some(user));
                 assert!(key < owners_end(Kind::Inbox) && key >= owners_after(Kind::Inbox, None));
             }
         }
