@@ -10,13 +10,13 @@ use super::{Append, Appender, LaneState, Progress, PutNumber, UNCOMMITTED_ROWS_M
 use crate::{
     port::{
         ownership::{Barrier, Ownership, Stamp},
-        store::{BUCKET_ROWS, Change, Key, Row, Store, StoreError, TimelineId, Unavailable},
+        store::{BUCKET_ROWS, Change, GroupScan, Key, PageLimit, Row, Store, StoreError, TimelineId, Unavailable},
     },
     testkit::{
         faults::{Fault, Faults, Method},
         held::HeldSync,
         memory::MemoryStore,
-        suite::{read_all, rows, uid},
+        suite::{gid, group, read_all, rows, uid},
     },
 };
 
@@ -213,6 +213,39 @@ async fn a_row_is_written_anew_after_the_records_that_go_with_it() {
             held.release_next();
             until(&progress, |progress| progress.flushed() == put).await;
             assert_eq!(read_all(&store, "a").await, anew);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_and_an_inbox_of_the_same_id_go_their_own_ways() {
+    let memory = MemoryStore::new();
+    let faults = Arc::new(Faults::new(Arc::new(memory.clone())));
+    let appender = appender(faults.clone());
+    let store: Arc<dyn Store> = Arc::new(memory);
+    LocalSet::new()
+        .run_until(async {
+            let (mailbox, of_group) = (appender.progress(&inbox("a")), appender.progress(&group("a")));
+            let mark = Change { key: Key::Mark(ShardId::new(0), group("a")), value: Some("".into()) };
+            assert_eq!(appender.append(&group("a"), rows(1..=3), vec![mark]), Append::Taken);
+            until(&of_group, |progress| progress.committed() == Seq::new(3)).await;
+            assert_eq!((mailbox.committed(), appender.committed(&inbox("a"))), (Seq::ZERO, Seq::ZERO));
+            assert!(read_all(&store, "a").await.is_empty());
+            assert_eq!(store.scan_groups(GroupScan::Marks(ShardId::new(0)), None, 9).await.unwrap().gids, [gid("a")]);
+
+            let anew = Row { seq: Seq::new(2), value: "anew".into() };
+            let checkpoint = Change { key: Key::GroupCheckpoint(gid("a")), value: Some("x".into()) };
+            let put = appender.redact(&group("a"), vec![anew.clone()], vec![checkpoint]);
+            until(&of_group, |progress| progress.flushed() == put).await;
+            assert_eq!(mailbox.flushed(), PutNumber::default());
+            let limit = PageLimit { rows: 9, bytes: 999 };
+            assert_eq!(store.read(group("a"), Seq::new(1), Seq::new(2), limit).await.unwrap().rows, [anew]);
+
+            faults.lasting(Method::Append, Fault::Fail(Unavailable::DiskFull));
+            assert_eq!(appender.append(&group("a"), rows(4..=4), Vec::new()), Append::Taken);
+            until(&of_group, |progress| progress.state() == LaneState::Unavailable).await;
+            assert!(appender.in_flight(&group("a")) && !appender.in_flight(&inbox("a")));
+            assert_eq!((mailbox.state(), appender.room(&inbox("a"), 1)), (LaneState::Open, Append::Taken));
         })
         .await;
 }

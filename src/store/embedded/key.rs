@@ -4,7 +4,7 @@
 //! Keys that are scanned end with the id they list, without its length: byte order is then the order of the ids. Heads
 //! have a length before it, so inboxes are listed with the shortest ids first.
 
-use std::{ops::Bound, str::FromStr};
+use std::ops::Bound;
 
 use tidings_actors::port::store::{GroupScan, Key, Scan, TimelineId};
 use tidings_schema::id::{Gid, Seq, ShardId, Uid};
@@ -148,10 +148,10 @@ pub(super) fn owners_end(kind: Kind) -> Vec<u8> {
     vec![kind as u8 + 1]
 }
 
-/// The owner whom a key names.
-pub(super) fn owner_of<I: FromStr>(key: &[u8]) -> Option<I> {
+/// The id of the owner whom a key names.
+pub(super) fn owner_of(key: &[u8]) -> Option<&str> {
     let (length, rest) = key.get(1..)?.split_first()?;
-    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()?.parse().ok()
+    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()
 }
 
 /// Whether the keys of one owner lie before those of another.
@@ -218,7 +218,7 @@ fn heads(kind: Kind, after: Option<&str>) -> ListKeys {
 
 #[cfg(test)]
 mod tests {
-    use tidings_actors::testkit::suite::{inbox, uid};
+    use tidings_actors::testkit::suite::{device, gid, group, inbox, message_id, uid};
 
     use super::*;
 
@@ -249,20 +249,61 @@ mod tests {
             for seq in [1, u64::MAX] {
                 let key = row_key(user, seq);
                 assert_eq!(from <= key && key < to, inside, "{user} {seq}");
-                assert_eq!(owner_of(&key), Some(uid(user)));
+                assert_eq!(owner_of(&key), Some(user));
                 assert!(key < owners_end(Kind::Inbox) && key >= owners_after(Kind::Inbox, None));
             }
         }
         assert!(before("b", "ab") && !before("ab", "ab"));
     }
 
+    fn stored(key: &Key) -> Vec<u8> {
+        let mut out = Vec::new();
+        record(&mut out, key);
+        out
+    }
+
     #[test]
     fn a_conversation_key_keeps_both_ids_apart() {
-        let key = |owner, peer| {
-            let mut out = Vec::new();
-            record(&mut out, &Key::Conversation(uid(owner), uid(peer)));
-            out
-        };
+        let key = |owner, peer| stored(&Key::Conversation(uid(owner), uid(peer)));
         assert_ne!(key("a", "bc"), key("ab", "c"));
+    }
+
+    /// What is on disks already. Whoever changes one of these makes a new format.
+    #[test]
+    fn keys_lie_on_the_disk_as_they_always_did() {
+        let shard = ShardId::new(258);
+        let (mut group_row, mut history_row) = (Vec::new(), Vec::new());
+        row(&mut group_row, &group("ab"), Seq::new(258));
+        history(&mut history_row, &uid("ab"), &uid("cde"), Seq::new(258));
+        let at = Key::History { owner: uid("ab"), peer: uid("cde"), bucket: 7, seq: Seq::new(258) };
+        let kept: [(Vec<u8>, &[u8]); 17] = [
+            (row_key("ab", 258), b"\x01\x02ab\0\0\0\0\0\0\x01\x02"),
+            (history_row, b"\x02\x02ab\x03cde\0\0\0\0\0\0\x01\x02"),
+            (stored(&at), b"\x02\x02ab\x03cde\0\0\0\0\0\0\x01\x02"),
+            (
+                stored(&Key::MessageId(inbox("ab"), uid("c"), message_id(9))),
+                b"\x03\x02ab\x01c\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t",
+            ),
+            (group_row, b"\x04\x02ab\0\0\0\0\0\0\x01\x02"),
+            (
+                stored(&Key::MessageId(group("ab"), uid("c"), message_id(9))),
+                b"\x05\x02ab\x01c\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t",
+            ),
+            (stored(&Key::Head(inbox("ab"))), b"\x10\x02ab"),
+            (stored(&Key::Mark(shard, inbox("ab"))), b"\x11\x02\x01\x02ab"),
+            (stored(&Key::Checkpoint(uid("ab"))), b"\x12\x02ab"),
+            (stored(&Key::Conversation(uid("ab"), uid("cde"))), b"\x13\x02ab\x03cde"),
+            (stored(&Key::Peer(uid("ab"), uid("cde"))), b"\x14\x02abcde"),
+            (stored(&Key::Device(uid("ab"), device("cde"))), b"\x15\x02ab\x03cde"),
+            (stored(&Key::Head(group("ab"))), b"\x16\x02ab"),
+            (stored(&Key::Mark(shard, group("ab"))), b"\x17\x02\x01\x02ab"),
+            (stored(&Key::GroupCheckpoint(gid("ab"))), b"\x18\x02ab"),
+            (stored(&Key::Member(gid("ab"), uid("cde"))), b"\x19\x02abcde"),
+            (stored(&Key::GroupView(uid("ab"), gid("cde"))), b"\x1a\x02ab\x03cde"),
+        ];
+        for (key, bytes) in kept {
+            assert_eq!(key, bytes);
+        }
+        assert_eq!(stored(&Key::GroupPeer(uid("ab"), gid("cde"))), b"\x1b\x02abcde");
     }
 }
