@@ -43,6 +43,8 @@ pub enum Fault {
     LoseReply,
     /// It happens after this much time.
     Delay(Duration),
+    /// It happens, and the caller learns of it after this much time.
+    Late(Duration),
     /// The method panics on the caller's thread.
     Panic,
 }
@@ -111,6 +113,14 @@ impl Faults {
                 tokio::time::sleep(time).await;
                 inner(&*store).await
             }),
+            Some(Fault::Late(time)) => {
+                let reply = inner(&*store);
+                Box::pin(async move {
+                    let answer = reply.await;
+                    tokio::time::sleep(time).await;
+                    answer
+                })
+            }
             Some(Fault::Panic) => std::panic::panic_any(format!("planned panic in {method:?}")),
         }
     }
