@@ -11,7 +11,7 @@ use metrics::gauge;
 use tidings_schema::id::{Seq, Uid};
 
 use super::{
-    quiet::{Quiet, QuietUsers},
+    quiet::{Quiet, QuietDevice, QuietUsers},
     registrations::{Registration, Registrations},
 };
 use crate::{
@@ -177,6 +177,15 @@ impl Directory {
         if self.registrations(uid).is_empty() {
             self.forget_in_turn(uid);
         }
+    }
+
+    /// The same of one device, beside those that are known.
+    pub(super) fn know_too(&mut self, uid: &Uid, mut quiet: Quiet) {
+        let new = |known: &&QuietDevice| quiet.devices.iter().all(|device| device.device != known.device);
+        let others: Vec<_> =
+            self.quiet(uid).map_or(&[][..], |known| &known.devices).iter().filter(new).cloned().collect();
+        quiet.devices = quiet.devices.into_iter().chain(others).collect();
+        self.know(uid, quiet);
     }
 
     fn forget_in_turn(&mut self, uid: &Uid) {

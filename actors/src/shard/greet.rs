@@ -26,6 +26,10 @@ impl Shard {
         let Work::Command(command @ Command { op: Op::Attach(attach), .. }) = &work else {
             return self.start_mailbox(uid, vec![work]);
         };
+        // What the store would say now may be old in a moment, or is not to be trusted.
+        if self.parts.appender.in_flight(uid) || self.parts.directory.borrow().is_broken(uid) {
+            return self.start_mailbox(uid, vec![work]);
+        }
         let known = self.parts.directory.borrow().quiet(uid).cloned();
         if let Some((quiet, device)) = known.as_ref().and_then(|quiet| Some((quiet, quiet.greets(attach)?))) {
             return self.welcome_quiet(uid, command.from, command.op_id, quiet, device);
@@ -57,7 +61,7 @@ impl Shard {
         match quiet.as_ref().and_then(|quiet| Some((quiet, quiet.greets(attach)?))) {
             Some((quiet, device)) => {
                 self.welcome_quiet(uid, *from, *op_id, quiet, device);
-                self.parts.directory.borrow_mut().know(uid, quiet.clone());
+                self.parts.directory.borrow_mut().know_too(uid, quiet.clone());
             }
             None => self.start_mailbox(uid, vec![work]),
         }
