@@ -8,6 +8,8 @@ mod log;
 mod machine;
 mod running;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::{self, Write as _};
 

@@ -9,16 +9,17 @@ use bytes::Bytes;
 use metrics::{counter, histogram};
 use prost::Message;
 use tidings_schema::{
-    id::{Millis, Seq, Uid},
+    id::{DeviceId, Millis, Seq, Uid},
     record,
     row::{InboxRow, RowBody, history_row},
 };
 use tidings_state::{conversation::history_bucket, retention::Kept};
 
-use super::{Mailbox, Phase, peers::Peer};
+use super::{Mailbox, Phase, devices::Known, peers::Peer};
 use crate::{
     appender::{LaneState, PutNumber},
     port::store::{Change, Key},
+    shard::{Quiet, QuietDevice},
 };
 
 /// Rows after which projections are written, so that a replay stays short.
@@ -316,12 +317,28 @@ impl Mailbox {
             known.remember(&self.uid, *connection, online.queue.sent(), online.queue.acked());
             self.parts.link.forget(*connection);
         }
+        known.know(&self.uid, self.quiet());
         drop(known);
         self.parts.directory.borrow_mut().stopped(&self.uid);
         self.parts.appender.forget(&self.timeline_id);
         self.phase = Phase::Left;
         counter!("tidings_mailbox_passivations_total").increment(1);
         ctx.stop();
+    }
+
+    /// What was written, for whoever comes back before anything changes.
+    fn quiet(&self) -> Quiet {
+        let device = |(device, known): (&DeviceId, &Known)| QuietDevice {
+            device: device.clone(),
+            cursor: known.cursor,
+            not_before: known.not_before.max(self.checkpoint.not_before()),
+        };
+        Quiet {
+            log_id: self.log_id(),
+            head: self.timeline.committed(),
+            unread_total: self.committed_unread,
+            devices: self.devices.known.iter().map(device).collect(),
+        }
     }
 
     /// Work came while the last records were written.

@@ -6,6 +6,8 @@
 mod directory;
 mod greet;
 mod marks;
+mod online;
+mod quiet;
 mod registrations;
 mod resident;
 mod retire;
@@ -36,7 +38,9 @@ use tracing::{error, warn};
 
 pub use self::{
     directory::Directory,
-    registrations::{Online, Registration},
+    online::Online,
+    quiet::{QUIET_OFFLINE_MAX, Quiet, QuietDevice},
+    registrations::Registration,
     resident::Resident,
     retire::Retire,
     roll::{Roll, Standing},
@@ -326,6 +330,7 @@ impl Shard {
             return;
         }
         counter!(A::ACTIVATIONS).increment(1);
+        A::starts(&self.parts, id);
         let address = <A as Resident>::start_for(id.clone(), self.parts.clone(), works);
         A::directory(&self.parts).borrow_mut().started(id, address);
     }

@@ -1,11 +1,10 @@
 //! The connections of an online user: all that a shard keeps of one who is quiet.
 
-use std::{collections::HashMap, slice};
+use std::slice;
 
-use metrics::gauge;
-use tidings_schema::id::{DeviceId, Seq, Uid};
+use tidings_schema::id::{DeviceId, Seq};
 
-use crate::{give_back::give_back, port::link::ConnectionRef};
+use crate::port::link::ConnectionRef;
 
 /// One online device of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub struct Registration {
 }
 
 /// The online devices of one user. Nearly everyone has one, which needs no allocation of its own.
-enum Registrations {
+pub(super) enum Registrations {
     One(Registration),
     More(Vec<Registration>),
 }
@@ -59,66 +58,6 @@ impl Registrations {
                 (before - all.len(), all.len())
             }
         }
-    }
-}
-
-/// The online users of one shard, also those whose mailbox is not in memory. Shared by the shard and its mailboxes.
-#[derive(Default)]
-pub struct Online {
-    registrations: HashMap<Uid, Registrations>,
-}
-
-impl Online {
-    /// The user's online devices.
-    #[must_use]
-    pub fn registrations(&self, uid: &Uid) -> &[Registration] {
-        self.registrations.get(uid).map_or(&[], Registrations::as_slice)
-    }
-
-    /// A device is online; returns the connection it had before, if any.
-    pub fn register(&mut self, uid: &Uid, new: Registration) -> Option<ConnectionRef> {
-        let Some(all) = self.registrations.get_mut(uid) else {
-            self.registrations.insert(uid.clone(), Registrations::One(new));
-            gauge!("tidings_devices_online").increment(1.0);
-            return None;
-        };
-        match all.as_mut_slice().iter_mut().find(|known| known.device == new.device) {
-            Some(known) => {
-                let old = std::mem::replace(known, new).connection;
-                (old != known.connection).then_some(old)
-            }
-            None => {
-                all.push(new);
-                gauge!("tidings_devices_online").increment(1.0);
-                None
-            }
-        }
-    }
-
-    /// What was pushed to and acknowledged by a connection, for when its mailbox leaves memory.
-    pub fn remember(&mut self, uid: &Uid, connection: ConnectionRef, pushed_upto: Seq, acked_upto: Seq) {
-        let all = self.registrations.get_mut(uid).map_or(&mut [][..], Registrations::as_mut_slice);
-        for known in all.iter_mut().filter(|known| known.connection == connection) {
-            (known.pushed_upto, known.acked_upto) = (pushed_upto, acked_upto);
-        }
-    }
-
-    /// A connection is gone.
-    pub fn unregister(&mut self, uid: &Uid, connection: ConnectionRef) {
-        let Some(all) = self.registrations.get_mut(uid) else { return };
-        let (gone, left) = all.remove(connection);
-        gauge!("tidings_devices_online").decrement(gone as f64);
-        if left == 0 {
-            self.registrations.remove(uid);
-            give_back(&mut self.registrations);
-        }
-    }
-
-    /// Whether an ack tells nothing new.
-    #[must_use]
-    pub fn has_acked(&self, uid: &Uid, connection: ConnectionRef, seq: Seq) -> bool {
-        let of_connection = |known: &&Registration| known.connection == connection;
-        self.registrations(uid).iter().find(of_connection).is_none_or(|known| seq <= known.acked_upto)
     }
 }
 

@@ -66,6 +66,9 @@ pub(super) trait Kept: Resident {
     /// Marks after one, at most so many.
     fn scan_marks(store: &dyn Store, shard: ShardId, after: Option<Self::Id>, limit: usize) -> Reply<Ids<Self::Id>>;
 
+    /// It comes into memory: what the shard knew of it is its own from now on.
+    fn starts(parts: &ShardParts, id: &Self::Id);
+
     /// Whether somebody would miss it.
     fn is_missed(parts: &ShardParts, id: &Self::Id) -> bool;
 
@@ -116,6 +119,10 @@ impl Kept for Mailbox {
     fn scan_marks(store: &dyn Store, shard: ShardId, after: Option<Uid>, limit: usize) -> Reply<Ids<Uid>> {
         let page = store.scan(Scan::Marks(shard), after, limit);
         Box::pin(async move { page.await.map(|page| (page.uids, page.more)) })
+    }
+
+    fn starts(parts: &ShardParts, id: &Uid) {
+        parts.online.borrow_mut().forget_quiet(id);
     }
 
     fn is_missed(parts: &ShardParts, id: &Uid) -> bool {
@@ -170,6 +177,8 @@ impl Kept for Group {
         let page = store.scan_groups(GroupScan::Marks(shard), after, limit);
         Box::pin(async move { page.await.map(|page| (page.gids, page.more)) })
     }
+
+    fn starts(_: &ShardParts, _: &Gid) {}
 
     fn is_missed(_: &ShardParts, _: &Gid) -> bool {
         false

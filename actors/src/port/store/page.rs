@@ -66,7 +66,7 @@ pub struct GroupScanPage {
     pub more: bool,
 }
 
-/// A page of the records under [`Key::Member`] of one group, by uid, ascending.
+/// A page of the records under [`super::Key::Member`] of one group, by uid, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MembersPage {
     /// Whom each is of, and its value.
