@@ -175,7 +175,7 @@ impl Mailbox {
         };
         changes.push(self.checkpoint_change());
         counter!("tidings_checkpoints_total").increment(1);
-        let put = self.parts.appender.put(&self.uid, changes);
+        let put = self.parts.appender.put(&self.timeline_id, changes);
         self.checkpoint.upto = committed;
         self.checkpoint.written_at = self.parts.clock.uptime();
         self.checkpoint.writing = Some((put, committed));
@@ -194,7 +194,7 @@ impl Mailbox {
                 payload_hash: Bytes::copy_from_slice(hash.as_bytes()),
                 time: row.time.get(),
             };
-            let key = Key::MessageId(owner.clone(), owner, *message_id);
+            let key = Key::MessageId(self.timeline_id.clone(), owner, *message_id);
             changes.push(Change { key, value: Some(encode(&stored)) });
         }
     }
@@ -227,7 +227,7 @@ impl Mailbox {
             })
             .collect();
         let changes: Vec<Change> = devices.iter().filter_map(|device| self.device_record(device)).collect();
-        (!changes.is_empty()).then(|| self.parts.appender.put(&self.uid, changes))
+        (!changes.is_empty()).then(|| self.parts.appender.put(&self.timeline_id, changes))
     }
 
     /// Leaves memory when nothing has been asked for a while and nothing is owed to anyone.
@@ -260,7 +260,7 @@ impl Mailbox {
             && self.checkpoint.writing.is_none()
             && self.sweeping.is_none()
             && self.progress.state() == LaneState::Open
-            && !self.parts.appender.in_flight(&self.uid)
+            && !self.parts.appender.in_flight(&self.timeline_id)
             && self.peers.owe_nothing()
             && self.devices.owe_nothing(self.timeline.committed())
     }
@@ -302,8 +302,8 @@ impl Mailbox {
         if !self.checkpoint.marked || !self.work.is_empty() {
             return self.leave(ctx);
         }
-        let mark = Change { key: Key::Mark(self.parts.id, self.uid.clone()), value: None };
-        let put = self.parts.appender.put(&self.uid, vec![mark]);
+        let mark = Change { key: Key::Mark(self.parts.id, self.timeline_id.clone()), value: None };
+        let put = self.parts.appender.put(&self.timeline_id, vec![mark]);
         self.checkpoint.leaving = Some(Leaving::Unmarking(put));
     }
 
@@ -320,7 +320,7 @@ impl Mailbox {
         directory.know(&self.uid, self.quiet());
         directory.stopped(&self.uid);
         drop(directory);
-        self.parts.appender.forget(&self.uid);
+        self.parts.appender.forget(&self.timeline_id);
         self.phase = Phase::Left;
         counter!("tidings_mailbox_passivations_total").increment(1);
         ctx.stop();

@@ -27,18 +27,16 @@ impl Shard {
             return self.start_mailbox(uid, vec![work]);
         };
         // What the store would say now may be old in a moment, or is not to be trusted.
-        if self.parts.appender.in_flight(uid) || self.parts.directory.borrow().is_broken(uid) {
+        let inbox = TimelineId::Inbox(uid.clone());
+        if self.parts.appender.in_flight(&inbox) || self.parts.directory.borrow().is_broken(uid) {
             return self.start_mailbox(uid, vec![work]);
         }
         let known = self.parts.directory.borrow().quiet(uid).cloned();
         if let Some((quiet, device)) = known.as_ref().and_then(|quiet| Some((quiet, quiet.greets(attach)?))) {
             return self.welcome_quiet(uid, command.from, command.op_id, quiet, device);
         }
-        let keys = vec![
-            Key::Head(TimelineId::Inbox(uid.clone())),
-            Key::Checkpoint(uid.clone()),
-            Key::Device(uid.clone(), attach.device.clone()),
-        ];
+        let keys =
+            vec![Key::Head(inbox), Key::Checkpoint(uid.clone()), Key::Device(uid.clone(), attach.device.clone())];
         self.parts.directory.borrow_mut().greeting(uid);
         let uid = uid.clone();
         let read = guarded(self.parts.store.clone(), move |store| store.get(keys)).into_actor(self);
