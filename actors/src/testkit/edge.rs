@@ -8,7 +8,11 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::Bytes;
@@ -105,6 +109,9 @@ pub const CASES: &[Case] = &[
     ("garbage is malformed", |line| Box::pin(refuses_garbage(line))),
     ("a client that goes ends the source", |line| Box::pin(notices_the_end(line))),
     ("an empty queue takes one frame of any size, whole", |line| Box::pin(takes_a_large_frame(line))),
+    ("what the hub flushes leaves without its owner, who goes on with what is left", |line| {
+        Box::pin(flushed_now(line))
+    }),
     ("a client that does not read fills its queue and no more", |line| Box::pin(bounds_the_queue(line))),
 ];
 
@@ -169,6 +176,43 @@ async fn takes_a_large_frame(mut line: Line) {
     assert_eq!(line.receive().await, Seen::Frame(Box::new(ok(3))));
 }
 
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+async fn flushed_now(mut line: Line) {
+    let wakes = Arc::<Wakes>::default();
+    let owner = Waker::from(Arc::clone(&wakes));
+    let mut cx = Context::from_waker(&owner);
+    assert!(line.outlet.poll_flush(&mut cx).is_pending());
+    assert_eq!((line.offer(&ok(1)), line.offer(&ok(2))), (Written::Taken, Written::Taken));
+    line.outlet.flush_now();
+    assert_eq!(line.outlet.queued_bytes(), 0, "nobody else had to flush");
+    assert_eq!(line.client.receive().await, Seen::Frame(Box::new(ok(1))));
+    assert_eq!(line.client.receive().await, Seen::Frame(Box::new(ok(2))));
+    assert_eq!(wakes.0.load(Relaxed), 0, "all of it left: its owner has nothing to do");
+
+    let frame = large(64_000);
+    let mut taken = 0;
+    while line.offer(&frame) == Written::Taken {
+        line.outlet.flush_now();
+        taken += 1;
+    }
+    assert!(wakes.0.load(Relaxed) > 0, "the owner is woken for what is left");
+    for _ in 0..taken {
+        assert_eq!(line.receive().await, Seen::Frame(Box::new(frame.clone())));
+    }
+    line.outlet.close(CloseReason::Gone);
+    line.outlet.flush_now();
+    assert_eq!(line.receive().await, Seen::Closed(CloseReason::Gone.code()));
+}
+
 async fn bounds_the_queue(mut line: Line) {
     // More than the kernel's buffers and the queue hold together.
     let filled = (0..10_000).any(|_| {
@@ -206,6 +250,8 @@ struct Wire {
     room: usize,
     pipe: VecDeque<Bytes>,
     progress: Progress,
+    /// Flushes that had something to write.
+    writes: u64,
     closing: Option<CloseReason>,
     closed: bool,
     cut: bool,
@@ -235,6 +281,7 @@ impl Wire {
     }
 
     fn flush(&mut self) {
+        self.writes += u64::from(self.room > 0 && !self.queue.is_empty());
         while self.room > 0 {
             let Some(frame) = self.queue.pop_front() else { break };
             self.room = self.room.saturating_sub(frame.len());
@@ -301,7 +348,9 @@ impl MemoryClient {
         let mut wire = self.0.borrow_mut();
         if let Some(frame) = wire.pipe.pop_front() {
             wire.room += frame.len();
-            Wire::wake(&mut wire.writer);
+            if !wire.queue.is_empty() {
+                Wire::wake(&mut wire.writer);
+            }
             return Poll::Ready(
                 wire::ServerFrame::decode(frame).map_or(Seen::Cut, |frame| Seen::Frame(Box::new(frame))),
             );
@@ -391,6 +440,17 @@ impl Outlet for MemoryOutlet {
         }
         wire.writer = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    fn flush_now(&self) {
+        let mut wire = self.0.borrow_mut();
+        if wire.closing.is_some() || wire.cut {
+            return;
+        }
+        wire.flush();
+        if !wire.queue.is_empty() {
+            Wire::wake(&mut wire.writer);
+        }
     }
 }
 
