@@ -11,6 +11,7 @@ pub mod mailbox;
 pub mod mutants;
 pub mod offer;
 pub mod port;
+pub mod relay;
 pub mod shard;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_schema::wire;
+use tidings_schema::{json, wire};
 
 use crate::port::edge::{CloseReason, Encoding, FrameError, OUT_BYTES_MAX, Outlet, Progress, Source, Written};
 
@@ -237,6 +237,7 @@ enum Sent {
 
 #[derive(Default)]
 struct Wire {
+    encoding: Option<Encoding>,
     sent: VecDeque<Sent>,
     hung_up: bool,
     failed: bool,
@@ -280,6 +281,21 @@ impl Wire {
         Some(outcome)
     }
 
+    /// The client has read a frame.
+    fn took(&mut self, frame: &Bytes) {
+        self.room += frame.len();
+        if !self.queue.is_empty() {
+            Self::wake(&mut self.writer);
+        }
+    }
+
+    fn decode(&self, frame: Bytes) -> Option<wire::ServerFrame> {
+        match self.encoding {
+            Some(Encoding::Json) => json::decode_server(std::str::from_utf8(&frame).ok()?).ok(),
+            Some(Encoding::Protobuf) | None => wire::ServerFrame::decode(frame).ok(),
+        }
+    }
+
     fn flush(&mut self) {
         self.writes += u64::from(self.room > 0 && !self.queue.is_empty());
         while self.room > 0 {
@@ -302,10 +318,17 @@ pub struct MemorySource(Rc<RefCell<Wire>>);
 #[derive(Clone)]
 pub struct MemoryClient(Rc<RefCell<Wire>>);
 
-/// A connection without a socket. Binary frames only.
+/// A connection without a socket, of Protobuf frames.
 #[must_use]
 pub fn memory() -> (Rc<MemoryOutlet>, Box<MemorySource>, MemoryClient) {
-    let wire = Wire { room: PIPE_BYTES, frame_bytes_max: usize::MAX, ..Wire::default() };
+    memory_as(Encoding::Protobuf)
+}
+
+/// A connection without a socket.
+#[must_use]
+pub fn memory_as(encoding: Encoding) -> (Rc<MemoryOutlet>, Box<MemorySource>, MemoryClient) {
+    let encoding = Some(encoding);
+    let wire = Wire { encoding, room: PIPE_BYTES, frame_bytes_max: usize::MAX, ..Wire::default() };
     let wire = Rc::new(RefCell::new(wire));
     (Rc::new(MemoryOutlet(Rc::clone(&wire))), Box::new(MemorySource(Rc::clone(&wire))), MemoryClient(wire))
 }
@@ -331,6 +354,28 @@ impl MemoryClient {
         self.0.borrow_mut().room = 0;
     }
 
+    /// From now on the pipe takes again.
+    pub fn read_again(&self) {
+        let mut wire = self.0.borrow_mut();
+        wire.room = PIPE_BYTES;
+        Wire::wake(&mut wire.writer);
+    }
+
+    /// How often the server wrote.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.0.borrow().writes
+    }
+
+    /// The next frame as it came, if one is there.
+    #[must_use]
+    pub fn take_payload(&self) -> Option<Bytes> {
+        let mut wire = self.0.borrow_mut();
+        let frame = wire.pipe.pop_front()?;
+        wire.took(&frame);
+        Some(frame)
+    }
+
     /// Frames that the server has not read yet.
     #[must_use]
     pub fn unread(&self) -> usize {
@@ -347,13 +392,8 @@ impl MemoryClient {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Seen> {
         let mut wire = self.0.borrow_mut();
         if let Some(frame) = wire.pipe.pop_front() {
-            wire.room += frame.len();
-            if !wire.queue.is_empty() {
-                Wire::wake(&mut wire.writer);
-            }
-            return Poll::Ready(
-                wire::ServerFrame::decode(frame).map_or(Seen::Cut, |frame| Seen::Frame(Box::new(frame))),
-            );
+            wire.took(&frame);
+            return Poll::Ready(wire.decode(frame).map_or(Seen::Cut, |frame| Seen::Frame(Box::new(frame))));
         }
         match wire.closing.filter(|_| wire.closed) {
             _ if wire.cut => Poll::Ready(Seen::Cut),
@@ -475,7 +515,7 @@ impl Source for MemorySource {
     }
 
     fn encoding(&self) -> Option<Encoding> {
-        Some(Encoding::Protobuf)
+        self.0.borrow().encoding
     }
 
     fn activity(&self) -> u64 {
