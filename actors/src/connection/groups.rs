@@ -8,11 +8,14 @@ use tidings_schema::{
 };
 use tidings_state::group::subscriptions::{Registered, Slot};
 
-use super::{Connection, Stage, close::GoAway, pages::PAGE_QUEUED_BYTES_MAX};
+use super::{Connection, Stage, close::GoAway};
 use crate::{
-    hub::{Ack, Joining, Owed},
+    hub::{Ack, HEAD_ROOM_BYTES, Joining, Owed},
     port::edge::Written,
 };
+
+/// Whoever has to begin again comes back after this, as many as there are.
+const RECONNECT_AFTER_MS: u64 = 1_000;
 
 impl Connection {
     /// Frames of this group are wanted; called before its owner is asked where it stands. None come before the answer is told
@@ -60,7 +63,7 @@ impl Connection {
     /// whether there was anything to tell.
     pub(super) fn tell_behind(&mut self) -> bool {
         let Some(slot) = self.groups.filter(|_| self.stage == Stage::Live) else { return false };
-        if self.pulse.groups().owed(slot) != Owed::Heads || self.outlet.queued_bytes() >= PAGE_QUEUED_BYTES_MAX {
+        if self.pulse.groups().owed(slot) != Owed::Heads || self.outlet.queued_bytes() >= HEAD_ROOM_BYTES {
             return false;
         }
         let heads = self.pulse.groups().tell(slot);
@@ -75,7 +78,7 @@ impl Connection {
     /// Too much was missed to know what this client may still have: it comes back, and begins with the heads of its groups.
     pub(super) fn check_groups(&mut self) {
         if self.groups.is_some_and(|slot| self.pulse.groups().owed(slot) == Owed::Reset) {
-            self.go_away(GoAway::because(wire::GoAwayReason::Slow));
+            self.go_away(GoAway::drain(RECONNECT_AFTER_MS));
         }
     }
 

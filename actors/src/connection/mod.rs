@@ -58,6 +58,7 @@ use crate::{
 pub(crate) use groups::behind;
 pub use leave::Leave;
 pub use limits::ConnectionLimits;
+pub(crate) use pages::PAGE_QUEUED_BYTES_MAX;
 pub use sweep::Sweep;
 pub use to_connection::Tell;
 pub use unanswered::UNANSWERED_MAX;

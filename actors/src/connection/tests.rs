@@ -2,6 +2,7 @@
 //! notes what it is asked.
 
 mod clock;
+mod groups;
 mod leave;
 mod tokens;
 
@@ -50,6 +51,7 @@ impl Clock for TestClock {
 
 struct TestLink {
     asked: mpsc::Sender<Command>,
+    groups_asked: mpsc::Sender<GroupCommand>,
     full: AtomicBool,
 }
 
@@ -70,7 +72,8 @@ impl Link for TestLink {
         Offer::Closed(message)
     }
     fn group(&self, _: ShardId, command: GroupCommand) -> Offer<GroupCommand> {
-        Offer::Closed(command)
+        self.groups_asked.try_send(command).unwrap();
+        Offer::Taken
     }
     fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
         Offer::Closed(frame)
@@ -119,6 +122,7 @@ struct Bench {
     parts: Rc<Parts>,
     connection: Addr<Connection>,
     asked: mpsc::Receiver<Command>,
+    groups_asked: mpsc::Receiver<GroupCommand>,
     link: Arc<TestLink>,
     clock: Arc<TestClock>,
     registry: Arc<TestRegistry>,
@@ -129,7 +133,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (asked, asked_rx) = mpsc::channel(ASKED_MAX);
-        let link = Arc::new(TestLink { asked, full: AtomicBool::new(false) });
+        let (ask_group, groups_asked) = mpsc::channel(ASKED_MAX);
+        let link = Arc::new(TestLink { asked, groups_asked: ask_group, full: AtomicBool::new(false) });
         let clock = Arc::new(TestClock(AtomicU64::new(1_000), AtomicU64::new(WALL_AHEAD_MS)));
         let registry = Arc::<TestRegistry>::default();
         let census = Census::new(CensusLimits::default());
@@ -149,7 +154,7 @@ impl Bench {
         let accepted = Accepted { worker: 0, outlet, source, place };
         let parts = Rc::new(parts);
         let connection = Connection::open(accepted, Rc::clone(&parts), &roster);
-        Self { client, parts, connection, asked: asked_rx, link, clock, registry, census, roster }
+        Self { client, parts, connection, asked: asked_rx, groups_asked, link, clock, registry, census, roster }
     }
 
     /// A connection that was welcomed with head 9, resuming after 5.

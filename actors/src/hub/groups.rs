@@ -9,11 +9,12 @@ use tidings_schema::id::{Gid, Seq, Uid};
 use tidings_state::group::{
     audience::Revoked,
     missed::Missed,
-    subscriptions::{Offer, Registered, Slot, Subscriptions},
+    subscriptions::{Offer, Registered, Slot, Subscriptions, What},
 };
 
 use super::acks::Acks;
 use crate::{
+    connection::PAGE_QUEUED_BYTES_MAX,
     port::{
         edge::{Encoding, OUT_BYTES_MAX, Outlet, Written},
         link::FanOut,
@@ -24,6 +25,10 @@ use crate::{
 /// A frame of a group is offered only to a connection for which no more than this waits, with the frame; or nothing at all. The
 /// rest of its out queue is for answers and for its inbox.
 pub const GROUP_ROOM_BYTES: usize = OUT_BYTES_MAX / 2;
+
+/// A connection that is behind is told the head only below this: before, it could not get the pages that it would ask for, and
+/// the frames that follow would find no room again.
+pub const HEAD_ROOM_BYTES: usize = PAGE_QUEUED_BYTES_MAX;
 
 /// What one connection is offered in a round before it is written.
 pub const ROUND_BYTES_MAX: usize = 64 * 1024;
@@ -59,13 +64,13 @@ struct Line {
 }
 
 impl Line {
-    fn offer(&self, payload: Bytes) -> Written {
+    fn offer(&self, payload: Bytes, room: usize) -> Written {
         let bytes = payload.len();
         if self.outlet.queued_bytes() + bytes > ROUND_BYTES_MAX {
             self.outlet.flush_now();
         }
         let queued = self.outlet.queued_bytes();
-        if queued > 0 && queued + bytes > GROUP_ROOM_BYTES {
+        if queued > 0 && queued + bytes > room {
             return Written::Full;
         }
         self.outlet.offer(payload)
@@ -110,6 +115,10 @@ impl Groups {
         }
         self.subscriptions.disconnect(slot);
         self.forget_unwanted();
+        while self.lines.pop_if(|line| line.is_none()).is_some() {}
+        if self.lines.is_empty() {
+            self.lines = Vec::new();
+        }
     }
 
     /// The owner is asked for the group after this: its frames come here from now on.
@@ -198,10 +207,15 @@ impl Groups {
 
     /// Queues what a connection is offered, and marks it behind when there is no room. It is written by
     /// [`Groups::write_next`].
-    pub(super) fn offer(&mut self, slot: Slot, gid: &Gid, payload: impl FnOnce(Encoding) -> Bytes) {
+    pub(super) fn offer(&mut self, offer: Offer, gid: &Gid, payload: impl FnOnce(Encoding) -> Bytes) {
+        let Offer { slot, what } = offer;
         // Gone since the offer was made.
         let Some(line) = self.line(slot) else { return };
-        match line.offer(payload(line.encoding)) {
+        let room = match what {
+            What::Frame => GROUP_ROOM_BYTES,
+            What::Head => HEAD_ROOM_BYTES,
+        };
+        match line.offer(payload(line.encoding), room) {
             Written::Taken if line.waits => {}
             Written::Taken => {
                 line.waits = true;

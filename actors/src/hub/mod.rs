@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) use acks::Ack;
 pub use acks::{ACK_DELAY, ACKS_MAX};
-pub use groups::{GROUP_ROOM_BYTES, ROUND_BYTES_MAX};
+pub use groups::{GROUP_ROOM_BYTES, HEAD_ROOM_BYTES, ROUND_BYTES_MAX};
 pub(crate) use groups::{Joining, Owed};
 pub(crate) use roster::Pulse;
 pub use roster::Roster;

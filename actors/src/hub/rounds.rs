@@ -107,7 +107,7 @@ impl Rounds {
     fn offer_next(&mut self, groups: &mut Groups) -> bool {
         let (Some(current), Some(offer)) = (&mut self.current, self.offers.get(self.done)) else { return false };
         let Current { gid, words } = current;
-        groups.offer(offer.slot, gid, |encoding| words.payload(gid, offer.what, encoding));
+        groups.offer(*offer, gid, |encoding| words.payload(gid, offer.what, encoding));
         (self.done, self.offered) = (self.done + 1, self.offered + 1);
         true
     }
