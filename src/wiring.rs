@@ -158,6 +158,7 @@ pub fn start(
         link: link.clone() as Arc<dyn Link>,
         tokens,
         clock,
+        relay: link.relay(),
         registry: link.clone() as Arc<dyn Registry>,
         shards,
         limits: config.connection_limits(),

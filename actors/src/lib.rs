@@ -13,6 +13,7 @@ pub mod mutants;
 pub mod offer;
 pub mod port;
 mod redactions;
+pub mod relay;
 pub mod shard;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

@@ -4,7 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, hash_map::Entry},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use actix::{Addr, WeakAddr};
@@ -16,6 +16,7 @@ use tidings_actors::{
         edge::Registry,
         link::{Command, ConnectionRef, FanOut, GroupCommand, Link, Op, PeerMessage, ToConnection, Visit},
     },
+    relay::Relay,
     shard::{Retire, Shard},
 };
 use tidings_schema::{
@@ -41,6 +42,7 @@ pub struct LocalLink {
     desk: Desk,
     shards: OnceLock<Vec<Addr<Shard>>>,
     connections: Vec<Mutex<HashMap<ConnectionRef, WeakAddr<Connection>>>>,
+    relay: Arc<Relay>,
 }
 
 impl Default for LocalLink {
@@ -49,6 +51,7 @@ impl Default for LocalLink {
             desk: Desk::default(),
             shards: OnceLock::new(),
             connections: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            relay: Arc::default(),
         }
     }
 }
@@ -59,6 +62,12 @@ impl LocalLink {
         if self.shards.set(shards).is_err() {
             tracing::warn!("shards of this process were set before");
         }
+    }
+
+    /// Brings the frames of groups to the connections.
+    #[must_use]
+    pub fn relay(&self) -> Arc<Relay> {
+        Arc::clone(&self.relay)
     }
 
     /// Asks a user's mailbox in the name of an operator. `None`: too many ask already, or the user's shard takes nothing
@@ -129,8 +138,8 @@ impl Link for LocalLink {
     }
 
     fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
-        // No hub is known here yet, so no connection wants a group.
-        Offer::Closed(frame)
+        self.relay.fan_out(frame);
+        Offer::Taken
     }
 
     fn sweep(&self, shard: ShardId, visit: Visit) -> Offer<Visit> {

@@ -216,8 +216,8 @@ impl Workers {
     /// Called on the thread of the worker.
     fn start_one(&self) -> Worker {
         let parts = Rc::new(self.parts.clone());
-        let roster = Rc::<Roster>::default();
-        let hub = Hub::new(Rc::clone(&roster), Arc::clone(&parts.clock)).start();
+        let roster = Rc::new(Roster::new(parts.relay.lane()));
+        let hub = Hub::new(Rc::clone(&roster), Rc::clone(&parts)).start();
         self.farewell.hubs.lock().unwrap_or_else(PoisonError::into_inner).push(hub);
         let number = self.next.fetch_add(1, Relaxed);
         telemetry::name_thread(&format!("edge-{number}"));

@@ -260,6 +260,7 @@ fn edge(listen: SocketAddr) -> std::io::Result<Edge> {
         link: Arc::new(NoLink),
         tokens: Arc::new(NoLink),
         clock: Arc::new(SystemClock::new()),
+        relay: Arc::default(),
         registry: Arc::new(NoLink),
         shards: ShardCount::new(1).unwrap(),
         limits: ConnectionLimits::default(),

@@ -70,6 +70,7 @@ impl Connection {
         let uid = self.identity.as_ref().map(|identity| tracing::field::display(&identity.uid));
         info!(connection = %self.at, uid, reason = reason.label(), "closing connection");
         metrics::counter!("tidings_connections_closed_total", "reason" => reason.label()).increment(1);
+        self.leave_groups();
         self.outlet.close(reason);
         let until = self.parts.clock.uptime().plus(self.parts.limits.close_wait_ms);
         self.stage = Stage::Closing { until };

@@ -76,7 +76,10 @@ impl Connection {
 
     /// Ready when nothing will be written any more.
     fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let flushed = self.outlet.poll_flush(cx);
+        let mut flushed = self.outlet.poll_flush(cx);
+        if self.tell_behind() {
+            flushed = self.outlet.poll_flush(cx);
+        }
         let progress = self.outlet.progress();
         self.deliveries.left(progress.drained);
         if self.deliveries.report_now() {

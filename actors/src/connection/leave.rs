@@ -30,6 +30,7 @@ impl Handler<Leave> for Connection {
         }
         let until = self.parts.clock.uptime().plus(leave.answers_ms);
         self.stage = Stage::Leaving { until };
+        self.leave_groups();
         self.pulse.at_latest(until);
         self.say_go_away(GoAway::drain(leave.reconnect_after_ms));
     }

@@ -7,6 +7,7 @@
 mod change;
 mod close;
 mod deliveries;
+mod groups;
 mod hello;
 mod io;
 mod leave;
@@ -39,7 +40,7 @@ use tidings_schema::{
     id::{DeviceId, Millis, ShardCount, ShardId, Uid},
     json, wire,
 };
-use tidings_state::{heartbeat::Heartbeat, limiter::Limiter};
+use tidings_state::{group::subscriptions::Slot, heartbeat::Heartbeat, limiter::Limiter};
 use tracing::debug;
 
 use crate::{
@@ -51,10 +52,13 @@ use crate::{
         link::{Command, ConnectionRef, Link, Op, OpId},
         token::Tokens,
     },
+    relay::Relay,
 };
 
+pub(crate) use groups::behind;
 pub use leave::Leave;
 pub use limits::ConnectionLimits;
+pub(crate) use pages::PAGE_QUEUED_BYTES_MAX;
 pub use sweep::Sweep;
 pub use to_connection::Tell;
 pub use unanswered::UNANSWERED_MAX;
@@ -86,6 +90,8 @@ pub struct Parts {
     pub tokens: Arc<dyn Tokens>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Brings the frames of groups.
+    pub relay: Arc<Relay>,
     /// Makes connections findable.
     pub registry: Arc<dyn Registry>,
     /// How users map to shards.
@@ -164,6 +170,8 @@ pub struct Connection {
     order: Order,
     pages: Pages,
     deliveries: Deliveries,
+    /// Once it wants one.
+    groups: Option<Slot>,
     typing: Option<Box<typing::Typing>>,
 }
 
@@ -196,6 +204,7 @@ impl Connection {
             order: Order::default(),
             pages: Pages::default(),
             deliveries: Deliveries::default(),
+            groups: None,
             typing: None,
         }
     }
@@ -307,6 +316,7 @@ impl Actor for Connection {
         if self.identity.is_some() {
             self.parts.registry.unregister(self.at);
         }
+        self.leave_groups();
         self.detach();
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A page is asked for only below this many queued bytes.
-const PAGE_QUEUED_BYTES_MAX: usize = 32 * 1024;
+pub(crate) const PAGE_QUEUED_BYTES_MAX: usize = 32 * 1024;
 
 /// Reads that wait for their turn; bounded by the unanswered operations.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ impl Connection {
         self.heartbeat.announced(ping.interval_ms, self.parts.clock.uptime());
         self.pulse.at_latest(self.heartbeat.deadline());
         let (inbox_head, time) = (self.deliveries.head().get(), self.parts.clock.now().get());
-        let pong = wire::Pong { inbox_head, time, behind: Vec::new() };
+        let pong = wire::Pong { inbox_head, time, behind: self.groups_behind() };
         self.say(op_id, wire::server_frame::Body::Pong(pong));
     }
 }

@@ -26,6 +26,7 @@ impl Handler<Sweep> for Connection {
             self.check_stall(sweep.now);
             self.check_heartbeat(sweep.now);
             self.check_token();
+            self.check_groups();
         }
         self.pulse.set(self.next_due(sweep.now));
     }

@@ -2,6 +2,7 @@
 //! notes what it is asked.
 
 mod clock;
+mod groups;
 mod leave;
 mod tokens;
 
@@ -50,6 +51,7 @@ impl Clock for TestClock {
 
 struct TestLink {
     asked: mpsc::Sender<Command>,
+    groups_asked: mpsc::Sender<GroupCommand>,
     full: AtomicBool,
 }
 
@@ -70,7 +72,8 @@ impl Link for TestLink {
         Offer::Closed(message)
     }
     fn group(&self, _: ShardId, command: GroupCommand) -> Offer<GroupCommand> {
-        Offer::Closed(command)
+        self.groups_asked.try_send(command).unwrap();
+        Offer::Taken
     }
     fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
         Offer::Closed(frame)
@@ -116,8 +119,10 @@ impl Registry for TestRegistry {
 
 struct Bench {
     client: MemoryClient,
+    parts: Rc<Parts>,
     connection: Addr<Connection>,
     asked: mpsc::Receiver<Command>,
+    groups_asked: mpsc::Receiver<GroupCommand>,
     link: Arc<TestLink>,
     clock: Arc<TestClock>,
     registry: Arc<TestRegistry>,
@@ -128,15 +133,18 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (asked, asked_rx) = mpsc::channel(ASKED_MAX);
-        let link = Arc::new(TestLink { asked, full: AtomicBool::new(false) });
+        let (ask_group, groups_asked) = mpsc::channel(ASKED_MAX);
+        let link = Arc::new(TestLink { asked, groups_asked: ask_group, full: AtomicBool::new(false) });
         let clock = Arc::new(TestClock(AtomicU64::new(1_000), AtomicU64::new(WALL_AHEAD_MS)));
         let registry = Arc::<TestRegistry>::default();
         let census = Census::new(CensusLimits::default());
-        let roster = Rc::<Roster>::default();
+        let relay = Arc::<Relay>::default();
+        let roster = Rc::new(Roster::new(relay.lane()));
         let parts = Parts {
             link: Arc::clone(&link) as Arc<dyn Link>,
             tokens: Arc::new(TestTokens),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            relay: Arc::clone(&relay),
             registry: Arc::clone(&registry) as Arc<dyn Registry>,
             shards: ShardCount::new(4).unwrap(),
             limits: ConnectionLimits::default(),
@@ -144,8 +152,9 @@ impl Bench {
         let (outlet, source, client) = memory();
         let place = census.admit(clock.uptime()).unwrap();
         let accepted = Accepted { worker: 0, outlet, source, place };
-        let connection = Connection::open(accepted, Rc::new(parts), &roster);
-        Self { client, connection, asked: asked_rx, link, clock, registry, census, roster }
+        let parts = Rc::new(parts);
+        let connection = Connection::open(accepted, Rc::clone(&parts), &roster);
+        Self { client, parts, connection, asked: asked_rx, groups_asked, link, clock, registry, census, roster }
     }
 
     /// A connection that was welcomed with head 9, resuming after 5.
@@ -600,14 +609,14 @@ async fn a_mailbox_that_cannot_attach_lets_the_client_say_hello_again() {
 async fn the_hub_sweeps_what_is_due_and_drains_all() {
     tokio::time::pause();
     let mut late = Bench::new();
-    let hub = Hub::new(Rc::clone(&late.roster), Arc::clone(&late.clock) as Arc<dyn Clock>).start();
+    let hub = Hub::new(Rc::clone(&late.roster), Rc::clone(&late.parts)).start();
     late.clock.0.fetch_add(10_000, Relaxed);
     // The clock of the runtime moves by itself to the next sweep while the test waits.
     let waited = tokio::time::timeout(SWEEP_INTERVAL * 2, late.error(ErrorCode::HelloTimeout)).await;
     assert_eq!(waited, Ok(0));
 
     let mut other = Bench::live().await;
-    let hub_of_other = Hub::new(Rc::clone(&other.roster), Arc::clone(&other.clock) as Arc<dyn Clock>).start();
+    let hub_of_other = Hub::new(Rc::clone(&other.roster), Rc::clone(&other.parts)).start();
     hub_of_other.send(Drain { reconnect_after_ms: 1_000, answers_ms: 5_000 }).await.unwrap();
     let Body::GoAway(go_away) = other.body().await else { panic!() };
     assert_eq!(go_away.reason(), wire::GoAwayReason::Drain);

@@ -1,11 +1,16 @@
-//! The hub of one edge worker: knows its connections, sweeps those that are due once a second, and says good-bye to all
-//! when the node stops.
+//! The hub of one edge worker: knows its connections, writes the frames of groups to those that want them, sweeps those
+//! that are due once a second, and says good-bye to all when the node stops.
 //!
 //! Heartbeats, deadlines and retries of a connection are checked by the sweep, not by timers of its own: an idle
 //! connection costs one comparison a second.
 
+mod acks;
 pub mod census;
+mod groups;
 mod roster;
+mod rounds;
+#[cfg(test)]
+mod tests;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -13,13 +18,18 @@ use actix::prelude::*;
 use tracing::{debug, warn};
 
 use crate::{
-    connection::{Leave, Sweep},
+    connection::{Leave, Parts, Sweep},
     offer::offer,
     port::clock::Clock,
 };
 
+pub(crate) use acks::Ack;
+pub use acks::{ACK_DELAY, ACKS_MAX};
+pub use groups::{GROUP_ROOM_BYTES, HEAD_ROOM_BYTES, ROUND_BYTES_MAX};
+pub(crate) use groups::{Joining, Owed};
 pub(crate) use roster::Pulse;
 pub use roster::Roster;
+pub use rounds::{ROUND_OFFERS_MAX, TURN_STEPS_MAX};
 
 /// Time between two sweeps.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,7 +39,7 @@ const WALL_JUMP_MS: u64 = 2_000;
 /// One per edge worker; shares its [`Roster`] with the connections of that worker.
 pub struct Hub {
     roster: Rc<Roster>,
-    clock: Arc<dyn Clock>,
+    parts: Rc<Parts>,
     /// Wall time less uptime, when the ends of tokens were last looked at.
     wall_ahead: u64,
 }
@@ -37,13 +47,13 @@ pub struct Hub {
 impl Hub {
     /// A hub over the connections of this thread.
     #[must_use]
-    pub fn new(roster: Rc<Roster>, clock: Arc<dyn Clock>) -> Self {
-        let wall_ahead = wall_ahead(&*clock);
-        Self { roster, clock, wall_ahead }
+    pub fn new(roster: Rc<Roster>, parts: Rc<Parts>) -> Self {
+        let wall_ahead = wall_ahead(&*parts.clock);
+        Self { roster, parts, wall_ahead }
     }
 
     fn sweep(&mut self) {
-        let now = self.clock.uptime();
+        let now = self.parts.clock.uptime();
         for connection in if self.wall_jumped() { self.roster.everyone() } else { self.roster.due(now) } {
             // Full: it stays due and is swept a second later. Closed: it is unregistering itself.
             let _ = offer(&connection, Sweep { now });
@@ -54,7 +64,7 @@ impl Hub {
 impl Hub {
     /// Connections know by uptime when their token ends; a wall clock that was set makes that wrong.
     fn wall_jumped(&mut self) -> bool {
-        let wall_ahead = wall_ahead(&*self.clock);
+        let wall_ahead = wall_ahead(&*self.parts.clock);
         let jumped = wall_ahead.abs_diff(self.wall_ahead) >= WALL_JUMP_MS;
         if jumped {
             warn!(from_ms = self.wall_ahead, to_ms = wall_ahead, "the clock of this machine was set");
@@ -74,6 +84,13 @@ impl Actor for Hub {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(SWEEP_INTERVAL, |hub, _| hub.sweep());
+        let lane = Arc::clone(self.roster.groups().lane());
+        ctx.spawn(rounds::Rounds::new(lane));
+        ctx.spawn(acks::TellOwners::default());
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.roster.groups().lane().close();
     }
 }
 
@@ -105,19 +122,4 @@ impl Handler<Drain> for Hub {
 /// A number below `within` that is evenly spread over neighbouring connection numbers (Fibonacci hashing).
 fn spread(connection: u64, within: u64) -> u64 {
     connection.wrapping_mul(0x9e37_79b9_7f4a_7c15).checked_rem(within).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reconnects_are_spread_over_the_whole_time() {
-        let times: Vec<u64> = (0..1000).map(|number| spread(number, 1000)).collect();
-        for tenth in 0..10 {
-            let hits = times.iter().filter(|&&ms| ms / 100 == tenth).count();
-            assert!((50..200).contains(&hits), "{hits} in tenth {tenth}");
-        }
-        assert_eq!(spread(7, 0), 0);
-    }
 }

@@ -3,12 +3,17 @@
 //! The times lie side by side: the hub walks over all of them every second, and a quiet connection costs that walk eight
 //! bytes and no look at the connection itself.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{RefCell, RefMut},
+    rc::Rc,
+    sync::Arc,
+};
 
 use actix::{Addr, WeakAddr};
 use tidings_schema::id::Millis;
 
-use crate::connection::Connection;
+use super::groups::Groups;
+use crate::{connection::Connection, relay::Lane};
 
 /// A seat that is free is never due.
 const NEVER: Millis = Millis::new(u64::MAX);
@@ -42,6 +47,16 @@ impl Pulse {
         self.set(Millis::default());
     }
 
+    /// Where this connection sits.
+    pub(crate) fn seat(&self) -> usize {
+        self.seat
+    }
+
+    /// The groups of this worker's connections.
+    pub(crate) fn groups(&self) -> RefMut<'_, Groups> {
+        self.roster.groups()
+    }
+
     fn change(&self, to: impl FnOnce(Millis) -> Millis) {
         if let Some(due) = self.roster.seats.borrow_mut().due.get_mut(self.seat) {
             *due = to(*due);
@@ -56,9 +71,9 @@ impl Drop for Pulse {
 }
 
 /// Who is connected to this worker. Bounded by the census.
-#[derive(Default)]
 pub struct Roster {
     seats: RefCell<Seats>,
+    groups: RefCell<Groups>,
 }
 
 /// Both lists have the same length.
@@ -92,6 +107,24 @@ impl Seats {
 }
 
 impl Roster {
+    /// Nobody is connected; frames of groups will come by `lane`.
+    #[must_use]
+    pub fn new(lane: Arc<Lane>) -> Self {
+        Self { seats: RefCell::default(), groups: RefCell::new(Groups::new(lane)) }
+    }
+
+    /// The groups of the connections. Nobody keeps it beyond a call.
+    pub(crate) fn groups(&self) -> RefMut<'_, Groups> {
+        self.groups.borrow_mut()
+    }
+
+    /// That connection wants the very next sweep.
+    pub(super) fn due_now(&self, seat: usize) {
+        if let Some(due) = self.seats.borrow_mut().due.get_mut(seat) {
+            *due = Millis::default();
+        }
+    }
+
     /// A seat for a new connection; due at once.
     pub(crate) fn seat(self: &Rc<Self>) -> Pulse {
         Pulse { roster: Rc::clone(self), seat: self.seats.borrow_mut().take() }
@@ -128,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_seat_that_was_left_is_taken_again_and_never_due_meanwhile() {
-        let roster = Rc::<Roster>::default();
+        let roster = Rc::new(Roster::new(Arc::default()));
         let (first, second) = (roster.seat(), roster.seat());
         second.set(Millis::new(5));
         second.at_latest(Millis::new(9));

@@ -100,7 +100,8 @@ impl CloseReason {
 /// The writing end of one connection; the only writer of its socket. First in, first out.
 pub trait Outlet {
     /// Offers one encoded server frame; the transport adds its own framing. Nothing is written before
-    /// [`Outlet::poll_flush`], which the owner calls in the same turn: what one turn offers leaves in one write.
+    /// [`Outlet::poll_flush`], which the owner calls in the same turn, or [`Outlet::flush_now`]: what one turn offers leaves
+    /// in one write.
     fn offer(&self, payload: Bytes) -> Written;
 
     /// Bytes that wait to be written.
@@ -116,6 +117,10 @@ pub trait Outlet {
     /// Writes what can be written and registers the caller for the next chance. `Ready` when nothing will ever be written
     /// any more: the close was said, or the connection broke.
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Writes what can be written now, in a turn of the hub, which offers the same to many. Costs the owner nothing when all
+    /// of it leaves; else, or when the connection broke, the task that last called [`Outlet::poll_flush`] is woken and goes on.
+    fn flush_now(&self);
 }
 
 /// How far an outlet has come.

@@ -8,12 +8,16 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_schema::wire;
+use tidings_schema::{json, wire};
 
 use crate::port::edge::{CloseReason, Encoding, FrameError, OUT_BYTES_MAX, Outlet, Progress, Source, Written};
 
@@ -105,6 +109,9 @@ pub const CASES: &[Case] = &[
     ("garbage is malformed", |line| Box::pin(refuses_garbage(line))),
     ("a client that goes ends the source", |line| Box::pin(notices_the_end(line))),
     ("an empty queue takes one frame of any size, whole", |line| Box::pin(takes_a_large_frame(line))),
+    ("what the hub flushes leaves without its owner, who goes on with what is left", |line| {
+        Box::pin(flushed_now(line))
+    }),
     ("a client that does not read fills its queue and no more", |line| Box::pin(bounds_the_queue(line))),
 ];
 
@@ -169,6 +176,43 @@ async fn takes_a_large_frame(mut line: Line) {
     assert_eq!(line.receive().await, Seen::Frame(Box::new(ok(3))));
 }
 
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+async fn flushed_now(mut line: Line) {
+    let wakes = Arc::<Wakes>::default();
+    let owner = Waker::from(Arc::clone(&wakes));
+    let mut cx = Context::from_waker(&owner);
+    assert!(line.outlet.poll_flush(&mut cx).is_pending());
+    assert_eq!((line.offer(&ok(1)), line.offer(&ok(2))), (Written::Taken, Written::Taken));
+    line.outlet.flush_now();
+    assert_eq!(line.outlet.queued_bytes(), 0, "nobody else had to flush");
+    assert_eq!(line.client.receive().await, Seen::Frame(Box::new(ok(1))));
+    assert_eq!(line.client.receive().await, Seen::Frame(Box::new(ok(2))));
+    assert_eq!(wakes.0.load(Relaxed), 0, "all of it left: its owner has nothing to do");
+
+    let frame = large(64_000);
+    let mut taken = 0;
+    while line.offer(&frame) == Written::Taken {
+        line.outlet.flush_now();
+        taken += 1;
+    }
+    assert!(wakes.0.load(Relaxed) > 0, "the owner is woken for what is left");
+    for _ in 0..taken {
+        assert_eq!(line.receive().await, Seen::Frame(Box::new(frame.clone())));
+    }
+    line.outlet.close(CloseReason::Gone);
+    line.outlet.flush_now();
+    assert_eq!(line.receive().await, Seen::Closed(CloseReason::Gone.code()));
+}
+
 async fn bounds_the_queue(mut line: Line) {
     // More than the kernel's buffers and the queue hold together.
     let filled = (0..10_000).any(|_| {
@@ -193,6 +237,7 @@ enum Sent {
 
 #[derive(Default)]
 struct Wire {
+    encoding: Option<Encoding>,
     sent: VecDeque<Sent>,
     hung_up: bool,
     failed: bool,
@@ -206,6 +251,8 @@ struct Wire {
     room: usize,
     pipe: VecDeque<Bytes>,
     progress: Progress,
+    /// Flushes that had something to write.
+    writes: u64,
     closing: Option<CloseReason>,
     closed: bool,
     cut: bool,
@@ -234,7 +281,23 @@ impl Wire {
         Some(outcome)
     }
 
+    /// The client has read a frame.
+    fn took(&mut self, frame: &Bytes) {
+        self.room += frame.len();
+        if !self.queue.is_empty() {
+            Self::wake(&mut self.writer);
+        }
+    }
+
+    fn decode(&self, frame: Bytes) -> Option<wire::ServerFrame> {
+        match self.encoding {
+            Some(Encoding::Json) => json::decode_server(std::str::from_utf8(&frame).ok()?).ok(),
+            Some(Encoding::Protobuf) | None => wire::ServerFrame::decode(frame).ok(),
+        }
+    }
+
     fn flush(&mut self) {
+        self.writes += u64::from(self.room > 0 && !self.queue.is_empty());
         while self.room > 0 {
             let Some(frame) = self.queue.pop_front() else { break };
             self.room = self.room.saturating_sub(frame.len());
@@ -255,10 +318,17 @@ pub struct MemorySource(Rc<RefCell<Wire>>);
 #[derive(Clone)]
 pub struct MemoryClient(Rc<RefCell<Wire>>);
 
-/// A connection without a socket. Binary frames only.
+/// A connection without a socket, of Protobuf frames.
 #[must_use]
 pub fn memory() -> (Rc<MemoryOutlet>, Box<MemorySource>, MemoryClient) {
-    let wire = Wire { room: PIPE_BYTES, frame_bytes_max: usize::MAX, ..Wire::default() };
+    memory_as(Encoding::Protobuf)
+}
+
+/// A connection without a socket.
+#[must_use]
+pub fn memory_as(encoding: Encoding) -> (Rc<MemoryOutlet>, Box<MemorySource>, MemoryClient) {
+    let encoding = Some(encoding);
+    let wire = Wire { encoding, room: PIPE_BYTES, frame_bytes_max: usize::MAX, ..Wire::default() };
     let wire = Rc::new(RefCell::new(wire));
     (Rc::new(MemoryOutlet(Rc::clone(&wire))), Box::new(MemorySource(Rc::clone(&wire))), MemoryClient(wire))
 }
@@ -284,6 +354,28 @@ impl MemoryClient {
         self.0.borrow_mut().room = 0;
     }
 
+    /// From now on the pipe takes again.
+    pub fn read_again(&self) {
+        let mut wire = self.0.borrow_mut();
+        wire.room = PIPE_BYTES;
+        Wire::wake(&mut wire.writer);
+    }
+
+    /// How often the server wrote.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.0.borrow().writes
+    }
+
+    /// The next frame as it came, if one is there.
+    #[must_use]
+    pub fn take_payload(&self) -> Option<Bytes> {
+        let mut wire = self.0.borrow_mut();
+        let frame = wire.pipe.pop_front()?;
+        wire.took(&frame);
+        Some(frame)
+    }
+
     /// Frames that the server has not read yet.
     #[must_use]
     pub fn unread(&self) -> usize {
@@ -300,11 +392,8 @@ impl MemoryClient {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Seen> {
         let mut wire = self.0.borrow_mut();
         if let Some(frame) = wire.pipe.pop_front() {
-            wire.room += frame.len();
-            Wire::wake(&mut wire.writer);
-            return Poll::Ready(
-                wire::ServerFrame::decode(frame).map_or(Seen::Cut, |frame| Seen::Frame(Box::new(frame))),
-            );
+            wire.took(&frame);
+            return Poll::Ready(wire.decode(frame).map_or(Seen::Cut, |frame| Seen::Frame(Box::new(frame))));
         }
         match wire.closing.filter(|_| wire.closed) {
             _ if wire.cut => Poll::Ready(Seen::Cut),
@@ -392,6 +481,17 @@ impl Outlet for MemoryOutlet {
         wire.writer = Some(cx.waker().clone());
         Poll::Pending
     }
+
+    fn flush_now(&self) {
+        let mut wire = self.0.borrow_mut();
+        if wire.closing.is_some() || wire.cut {
+            return;
+        }
+        wire.flush();
+        if !wire.queue.is_empty() {
+            Wire::wake(&mut wire.writer);
+        }
+    }
 }
 
 impl Source for MemorySource {
@@ -415,7 +515,7 @@ impl Source for MemorySource {
     }
 
     fn encoding(&self) -> Option<Encoding> {
-        Some(Encoding::Protobuf)
+        self.0.borrow().encoding
     }
 
     fn activity(&self) -> u64 {

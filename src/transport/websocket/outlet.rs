@@ -49,26 +49,38 @@ impl Outlet for Socket {
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.keep_writer(cx.waker());
+        self.blocked.set(false);
         loop {
             match self.state.get() {
                 State::Open | State::Closing => {}
                 State::Said | State::Broken => return Poll::Ready(()),
             }
-            let flushed = self.out.borrow_mut().flush(|slices| match slices {
-                [one] => self.stream.try_write(one),
-                many => self.stream.try_write_vectored(many),
-            });
-            match flushed {
+            match self.write() {
                 Ok(Flushed::All) if self.state.get() == State::Closing => self.close_said(),
                 // The owner polls again in the turn in which it offers more.
                 Ok(Flushed::All) => return Poll::Pending,
                 Ok(Flushed::Blocked) => {
-                    if ready!(self.stream.poll_write_ready(cx)).is_err() {
+                    let ready = self.stream.poll_write_ready(cx);
+                    self.blocked.set(ready.is_pending());
+                    if ready!(ready).is_err() {
                         self.break_off();
                     }
                 }
                 Err(_) => self.break_off(),
             }
         }
+    }
+
+    fn flush_now(&self) {
+        if self.state.get() != State::Open || self.blocked.get() {
+            return;
+        }
+        match self.write() {
+            Ok(Flushed::All) => return,
+            Ok(Flushed::Blocked) => self.blocked.set(true),
+            Err(_) => self.break_off(),
+        }
+        self.wake_writer();
     }
 }

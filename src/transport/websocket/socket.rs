@@ -2,7 +2,9 @@
 
 use std::{
     cell::{Cell, RefCell},
+    io,
     sync::Arc,
+    task::Waker,
 };
 
 use actix_rt::net::TcpStream;
@@ -11,7 +13,7 @@ use socket2::SockRef;
 use tidings_actors::port::edge::{CloseReason, Encoding};
 
 use super::codec::{self, CodecError};
-use crate::transport::out_queue::{Class, OutBudget, OutQueue};
+use crate::transport::out_queue::{Class, Flushed, OutBudget, OutQueue};
 
 /// Bytes behind a close frame that are read at a time, and how often.
 const REST_BYTES: usize = 4 * 1024;
@@ -36,6 +38,10 @@ pub struct Socket {
     pub(super) out: RefCell<OutQueue>,
     pub(super) state: Cell<State>,
     pub(super) encoding: Cell<Option<Encoding>>,
+    /// Whoever flushed last, as its task.
+    writer: Cell<Option<Waker>>,
+    /// The kernel takes no more now, and `writer` knows.
+    pub(super) blocked: Cell<bool>,
     /// A close code more exact than the reason the actor gives.
     exact_code: Cell<Option<u16>>,
 }
@@ -47,7 +53,28 @@ impl Socket {
             out: RefCell::new(OutQueue::new(budget)),
             state: Cell::new(State::Open),
             encoding: Cell::new(encoding),
+            writer: Cell::new(None),
+            blocked: Cell::new(false),
             exact_code: Cell::new(None),
+        }
+    }
+
+    /// Writes until nothing is left or the kernel takes no more.
+    pub(super) fn write(&self) -> io::Result<Flushed> {
+        self.out.borrow_mut().flush(|slices| match slices {
+            [one] => self.stream.try_write(one),
+            many => self.stream.try_write_vectored(many),
+        })
+    }
+
+    pub(super) fn keep_writer(&self, waker: &Waker) {
+        let kept = self.writer.take().filter(|kept| kept.will_wake(waker));
+        self.writer.set(Some(kept.unwrap_or_else(|| waker.clone())));
+    }
+
+    pub(super) fn wake_writer(&self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
         }
     }
 

@@ -25,7 +25,7 @@ async fn a_wall_clock_set_forward_ends_tokens_at_the_next_sweep() {
     let mut bench = Bench::live_with(&format!("alice 0 {HOUR_MS}")).await;
     // By its own reckoning the connection is not due for minutes.
     bench.pass(0).await;
-    let _hub = Hub::new(Rc::clone(&bench.roster), Arc::clone(&bench.clock) as Arc<dyn Clock>).start();
+    let _hub = Hub::new(Rc::clone(&bench.roster), Rc::clone(&bench.parts)).start();
     bench.clock.1.fetch_add(HOUR_MS, Relaxed);
     let waited = tokio::time::timeout(SWEEP_INTERVAL * 2, bench.error(ErrorCode::TokenExpired)).await;
     assert_eq!(waited, Ok(0));

@@ -81,6 +81,7 @@ pub struct Subscriptions {
     groups: Vec<Option<Group>>,
     free_groups: Vec<u32>,
     keys: BTreeMap<Gid, u32>,
+    unwanted: Vec<Gid>,
 }
 
 impl Subscriptions {
@@ -192,6 +193,19 @@ impl Subscriptions {
         self.keys.keys()
     }
 
+    /// Whether a connection gets the frames of a group.
+    #[must_use]
+    pub fn gets(&self, slot: Slot, gid: &Gid) -> bool {
+        let group = self.keys.get(gid).and_then(|key| self.groups.get(*key as usize)?.as_ref());
+        group.is_some_and(|group| group.wanted.is_registered(slot))
+    }
+
+    /// Groups that the last connection has left since this was asked last; some may be wanted again. To be asked after every
+    /// call that may end a subscription.
+    pub fn take_unwanted(&mut self) -> Vec<Gid> {
+        std::mem::take(&mut self.unwanted)
+    }
+
     /// Whether a connection of this worker wants the group.
     #[must_use]
     pub fn wants(&self, gid: &Gid) -> bool {
@@ -266,6 +280,7 @@ impl Subscriptions {
         let Some(group) = place.and_then(|place| place.take_if(|group| group.wanted.is_empty())) else { return };
         self.keys.remove(&group.gid);
         self.free_groups.push(key);
+        self.unwanted.push(group.gid);
     }
 }
 

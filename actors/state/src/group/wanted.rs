@@ -104,6 +104,10 @@ impl Wanted {
         self.place(slot).is_ok()
     }
 
+    pub(super) fn is_registered(&self, slot: Slot) -> bool {
+        self.place(slot).ok().and_then(|at| self.subs.get(at)).is_some_and(Sub::is_registered)
+    }
+
     fn answered(&mut self, slot: Slot) -> Option<&mut Sub> {
         let sub = self.sub(slot)?;
         sub.asked = sub.asked.saturating_sub(1);
