@@ -1,10 +1,9 @@
 //! Deliberate bugs and faults that prove the checkers: `TIDINGS_MUTANT` names those that are active, and only a build
 //! with the feature `mutants` looks. Without it every question here is answered "no" at compile time.
 
-use tidings_schema::id::Uid;
 use tidings_state::deliver::Verdict;
 
-use crate::port::link::Say;
+use crate::port::{link::Say, store::TimelineId};
 
 /// Whether this build can be broken on purpose.
 pub const COMPILED_IN: bool = cfg!(feature = "mutants");
@@ -147,8 +146,8 @@ pub fn judged(verdict: Verdict) -> Verdict {
 
 /// What a store with faults does before an append.
 #[inline]
-pub async fn before_append(uid: &Uid) {
-    if chosen::happens(Fault::HeldInboxes) && uid.as_str().starts_with(HELD_PREFIX) {
+pub async fn before_append(timeline: &TimelineId) {
+    if chosen::happens(Fault::HeldInboxes) && is_held(timeline) {
         std::future::pending::<()>().await;
     }
     if chosen::happens(Fault::SlowStore) {
@@ -158,8 +157,12 @@ pub async fn before_append(uid: &Uid) {
 
 /// What a store with faults does before it writes a message anew.
 #[inline]
-pub async fn before_redaction(uid: &Uid) {
-    if chosen::happens(Fault::HeldRedactions) && uid.as_str().starts_with(HELD_PREFIX) {
+pub async fn before_redaction(timeline: &TimelineId) {
+    if chosen::happens(Fault::HeldRedactions) && is_held(timeline) {
         std::future::pending::<()>().await;
     }
+}
+
+fn is_held(timeline: &TimelineId) -> bool {
+    matches!(timeline, TimelineId::Inbox(uid) if uid.as_str().starts_with(HELD_PREFIX))
 }

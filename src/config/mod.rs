@@ -65,10 +65,9 @@ impl Config {
     /// Rows of a keyspace that are kept in memory, in MiB.
     #[must_use]
     pub fn memtable_mb(&self, machine: &Machine) -> u64 {
+        let of_memory = machine.memory_bytes.map_or(MEMTABLE_MB.1, |bytes| bytes / MIB / 32);
         match self.store.memtable_mb {
-            0 => {
-                machine.memory_bytes.map_or(MEMTABLE_MB.1, |bytes| bytes / MIB / 32).clamp(MEMTABLE_MB.0, MEMTABLE_MB.1)
-            }
+            0 => of_memory.min(self.store.disk_reserve_mb / 4).clamp(MEMTABLE_MB.0, MEMTABLE_MB.1),
             set => set,
         }
     }

@@ -57,9 +57,10 @@ settings! {
         cache_mb: u64 = 32, between(1, 1_048_576, "MiB");
             "block cache"
             "more helps when many old histories are read; with the memtables at most half of the memory"
-        memtable_mb: u64 = 0, between(1, 128, "MiB").or_zero("a 32nd of the memory, 4 to 32 MiB");
+        memtable_mb: u64 = 0, between(1, 128, "MiB").or_zero("a 32nd of the memory or a quarter of `disk_reserve_mb`, the less, 4 to 32 MiB");
             "rows in memory before they become a file"
-            "more means fewer files; up to eight are in memory, and above 128 the journals (192 MiB) end first"
+            "more means fewer files; up to eight are in memory, and above 128 the journals (192 MiB) end first. Counts when the \
+             data directory is made, which keeps it"
         inbox_days: u64 = 30, between(14, 36_500, "days");
             "how long a row of an inbox is kept; history is kept for ever"
             "a message id answers its repetition for 14 days and needs its row; above 100 years the clock is wrong first"

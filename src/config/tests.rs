@@ -328,6 +328,8 @@ fn a_small_machine_keeps_fewer_rows_in_memory() {
     };
     assert_eq!([of(Some(64)), of(Some(512)), of(Some(65_536)), of(None)], [4, 16, 32, 32]);
     let mut set = Config::default();
+    set.store.disk_reserve_mb = 64;
+    assert_eq!(set.memtable_mb(&Machine::default()), 16, "no more than the reserve has room for");
     set.store.memtable_mb = 100;
     assert_eq!(set.memtable_mb(&Machine::default()), 100);
 }

@@ -1,13 +1,17 @@
-//! Looks at everything a server needs and says what is wrong and what to do: settings, data directory, stored inboxes,
+//! Looks at everything a server needs and says what is wrong and what to do: settings, data directory, stored timelines,
 //! the running server, open files, clock, disk. Changes nothing, but for a small file that it writes to time the disk.
 
 mod directory;
+mod group;
 mod inbox;
+mod log;
 mod machine;
 mod running;
 mod store;
+#[cfg(test)]
+mod tests;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -15,7 +19,7 @@ pub use self::running::State;
 
 use crate::config::{ConfigError, Loaded};
 
-/// Damaged inboxes that are named; the rest is counted.
+/// Damaged inboxes and groups that are named; the rest is counted.
 const NAMED_MAX: usize = 1_000;
 
 /// How a check ended.
@@ -47,11 +51,32 @@ pub struct Check {
     pub damaged: Vec<Damage>,
 }
 
-/// A damaged inbox.
+/// Whose timeline it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Whose {
+    /// The inbox of this user.
+    #[serde(rename = "uid")]
+    User(String),
+    /// The log of this group.
+    #[serde(rename = "gid")]
+    Group(String),
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(uid) => f.write_str(uid),
+            Self::Group(gid) => write!(f, "group {gid}"),
+        }
+    }
+}
+
+/// A damaged timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// Whose.
-    pub uid: String,
+    #[serde(flatten)]
+    pub whose: Whose,
     /// What is wrong with it.
     pub faults: Vec<String>,
 }
@@ -125,12 +150,12 @@ impl Report {
                 Verdict::Failed => "FAILED",
             };
             // Writing into a String does not fail.
-            let _ = writeln!(text, "{verdict:8} {name:15} {says}");
-            for Damage { uid, faults } in damaged {
-                let _ = writeln!(text, "{:25}{uid}: {}", "", faults.join("; "));
+            let _ = writeln!(text, "{verdict:8} {name:16} {says}");
+            for Damage { whose, faults } in damaged {
+                let _ = writeln!(text, "{:26}{whose}: {}", "", faults.join("; "));
             }
             if let Some(advice) = advice {
-                let _ = writeln!(text, "{:24} -> {advice}", "");
+                let _ = writeln!(text, "{:25} -> {advice}", "");
             }
         }
         text

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Damage};
+use super::{Check, Damage, Whose};
 use crate::config::Config;
 
 const NAME: &str = "running server";
@@ -33,17 +33,18 @@ pub(super) fn look(config: &Config) -> Check {
     match ask(address) {
         Err(why) => {
             let advice = "give doctor the settings of that server: its address for operators is listen.admin";
-            Check::warning(NAME, format!("nothing answers at {address}: {why}; stored inboxes were not read"), advice)
+            Check::warning(NAME, format!("nothing answers at {address}: {why}; stored timelines were not read"), advice)
         }
         Ok(state) => judged(state),
     }
 }
 
 fn judged(State { version, not_ready, stopped }: State) -> Check {
-    let unread = "stored inboxes are read when it is stopped";
+    let unread = "stored timelines are read when it is stopped";
     if !stopped.is_empty() {
         let fault = || vec!["stopped: stored data is damaged".to_owned()];
-        let damaged = stopped.into_iter().map(|uid| Damage { uid, faults: fault() }).collect::<Vec<_>>();
+        let damaged =
+            stopped.into_iter().map(|uid| Damage { whose: Whose::User(uid), faults: fault() }).collect::<Vec<_>>();
         let says = format!("version {version} has stopped {} inboxes", damaged.len());
         let advice = "see \"One inbox is damaged\" in docs/operations.md; all others are served";
         return Check { damaged, ..Check::failed(NAME, says, advice) };

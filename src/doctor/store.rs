@@ -1,20 +1,21 @@
-//! Every row and every record of a store that no server has open. Names damaged inboxes by their user; what a message
-//! says is decoded and never shown.
+//! Every row and every record of a store that no server has open. Names a damaged inbox by its user and a damaged group
+//! by its id; what a message says is decoded and never shown.
 
 use std::path::Path;
 
 use bytes::Bytes;
-use tidings_schema::id::{Millis, Seq, Uid};
+use tidings_schema::id::{Millis, Seq};
 
-use super::{Check, Damage, NAMED_MAX, inbox::Inbox};
-use crate::store::embedded::inspect::{Found, Inspection, List, seq_of};
+use super::{Check, Damage, NAMED_MAX, Whose, group::Group, inbox::Inbox, log::Log};
+use crate::store::embedded::inspect::{Found, Inspection, List, Next, seq_of};
 
-const NAME: &str = "stored inboxes";
+const NAME: &str = "stored timelines";
 
 /// What was counted on the way.
 #[derive(Default)]
 struct Seen {
     users: u64,
+    groups: u64,
     values: u64,
     newest: Millis,
     damaged: u64,
@@ -31,81 +32,107 @@ pub(super) fn look(dir: &Path, shards: u16) -> (Check, Option<Millis>) {
         }
     };
     let mut seen = Seen::default();
-    let mut after = None;
-    while let Some(uid) = next(&inspection, after.as_ref(), &mut seen) {
-        user(&inspection, &uid, &mut seen);
-        after = Some(uid);
-    }
-    let newest = (seen.users > 0).then_some(seen.newest);
+    users(&inspection, &mut seen);
+    groups(&inspection, &mut seen);
+    let newest = (seen.users + seen.groups > 0).then_some(seen.newest);
     (verdict(&inspection, seen, shards), newest)
 }
 
-fn next(inspection: &Inspection, after: Option<&Uid>, seen: &mut Seen) -> Option<Uid> {
-    inspection.next_user(after).unwrap_or_else(|(why, known)| {
-        seen.unreadable.get_or_insert(why);
-        known
-    })
-}
-
-fn user(inspection: &Inspection, uid: &Uid, seen: &mut Seen) {
-    let mut inbox = Inbox::default();
-    let mut values = 0;
-    // The rows first: records are held against them.
-    let lists =
-        [List::Rows, List::Head, List::Checkpoint, List::Conversations, List::Devices, List::Ids, List::History];
-    for list in lists {
-        inspection.each(list, uid, |key, found| {
-            values += 1;
-            let value = match found {
-                Found::Whole(value) => Some(value),
-                Found::Damaged => None,
-                Found::Unreadable(why) => return inbox.unreadable(list_name(list), &why),
-            };
-            take(&mut inbox, list, Seq::new(seq_of(key)), value);
-        });
-    }
-    seen.users += 1;
-    seen.values += values;
-    seen.newest = seen.newest.max(inbox.newest);
-    let faults = inbox.faults.into_named();
-    if !faults.is_empty() {
-        seen.damaged += 1;
-        if seen.named.len() < NAMED_MAX {
-            seen.named.push(Damage { uid: uid.as_str().to_owned(), faults });
+fn users(inspection: &Inspection, seen: &mut Seen) {
+    let mut after = None;
+    while let Some(uid) = seen.readable(inspection.next_user(after.as_ref())) {
+        let mut inbox = Inbox::default();
+        for list in Inbox::LISTS {
+            seen.values += each(inspection, list, uid.as_str(), |item| match item {
+                Item::Value(seq, value) => inbox.take(list, seq, value),
+                Item::Unreadable(why) => inbox.log.unreadable(list_name(list), &why),
+            });
         }
+        seen.users += 1;
+        seen.found(Whose::User(uid.as_str().to_owned()), inbox.log);
+        after = Some(uid);
     }
 }
 
-fn take(inbox: &mut Inbox, list: List, seq: Seq, value: Option<Bytes>) {
-    match list {
-        List::Rows => inbox.row(seq, value),
-        List::History => inbox.history(seq, value),
-        List::Ids => inbox.id(value),
-        List::Head => inbox.head(value),
-        List::Checkpoint => inbox.checkpoint(value),
-        List::Conversations => inbox.conversation(value),
-        List::Devices => inbox.device(value),
+fn groups(inspection: &Inspection, seen: &mut Seen) {
+    let mut after = None;
+    while let Some(gid) = seen.readable(inspection.next_group(after.as_ref())) {
+        let mut group = Group::default();
+        for list in Group::LISTS {
+            seen.values += each(inspection, list, gid.as_str(), |item| match item {
+                Item::Value(seq, value) => group.take(list, seq, value),
+                Item::Unreadable(why) => group.log.unreadable(list_name(list), &why),
+            });
+        }
+        seen.groups += 1;
+        seen.found(Whose::Group(gid.as_str().to_owned()), group.log);
+        after = Some(gid);
+    }
+}
+
+enum Item {
+    /// `None`: its checksum is wrong.
+    Value(Seq, Option<Bytes>),
+    Unreadable(String),
+}
+
+/// Hands over what lies in a list; how many values.
+fn each(inspection: &Inspection, list: List, owner: &str, mut take: impl FnMut(Item)) -> u64 {
+    let mut values = 0;
+    inspection.each(list, owner, |key, found| {
+        values += 1;
+        let seq = Seq::new(seq_of(key));
+        take(match found {
+            Found::Whole(value) => Item::Value(seq, Some(value)),
+            Found::Damaged => Item::Value(seq, None),
+            Found::Unreadable(why) => Item::Unreadable(why),
+        });
+    });
+    values
+}
+
+impl Seen {
+    fn readable<I>(&mut self, next: Next<I>) -> Option<I> {
+        next.unwrap_or_else(|(why, known)| {
+            self.unreadable.get_or_insert(why);
+            known
+        })
+    }
+
+    fn found(&mut self, whose: Whose, log: Log) {
+        self.newest = self.newest.max(log.newest);
+        let faults = log.faults.into_named();
+        if faults.is_empty() {
+            return;
+        }
+        self.damaged += 1;
+        if self.named.len() < NAMED_MAX {
+            self.named.push(Damage { whose, faults });
+        }
     }
 }
 
 fn list_name(list: List) -> &'static str {
     match list {
-        List::Rows => "rows",
+        List::Rows | List::GroupRows => "rows",
         List::History => "the history",
-        List::Ids => "message ids",
-        List::Head => "the head",
-        List::Checkpoint => "the checkpoint",
+        List::Ids | List::GroupIds => "message ids",
+        List::Head | List::GroupHead => "the head",
+        List::Checkpoint | List::GroupCheckpoint => "the checkpoint",
         List::Conversations => "conversations",
+        List::GroupViews => "views of groups",
         List::Devices => "devices",
+        List::Members => "members",
     }
 }
 
 fn verdict(inspection: &Inspection, seen: Seen, shards: u16) -> Check {
-    let Seen { users, values, damaged, named, unreadable, .. } = seen;
-    let looked = format!("{users} inboxes, {values} values read");
+    let Seen { users, groups, values, damaged, named, unreadable, .. } = seen;
+    let looked = format!("{users} inboxes, {groups} groups, {values} values read");
     if let Some(why) = unreadable {
-        let says =
-            format!("a file is damaged ({why}), there may be users who are not found; {damaged} damaged of {looked}");
+        let says = format!(
+            "a file is damaged ({why}), there may be users and groups that are not found; {damaged} damaged of {looked}"
+        );
         return Check {
             damaged: named,
             ..Check::failed(NAME, says, "copy the directory away, then restore the last backup")

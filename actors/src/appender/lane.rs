@@ -1,4 +1,4 @@
-//! The queues of one user at the Appender, and the tasks that empty them: at most one append and one put under way,
+//! The queues of one timeline at the Appender, and the tasks that empty them: at most one append and one put under way,
 //! repeated unchanged until the store has them.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, future::try_join_all};
 use metrics::{counter, gauge};
-use tidings_schema::id::{Seq, Uid};
+use tidings_schema::id::Seq;
 use tracing::{error, warn};
 
 use super::{Append, Appender, LaneState, Progress, PutNumber, Start, UNCOMMITTED_ROWS_MAX};
@@ -180,8 +180,7 @@ pub(super) fn start_rows(appender: Appender, timeline: TimelineId) {
     tokio::task::spawn_local(async move {
         while let Some((append, progress)) = cut_rows(&appender, &timeline) {
             let (rows, last) = (append.rows.len(), append.rows.last().map_or(Seq::ZERO, |row| row.seq));
-            let TimelineId::Inbox(uid) = &timeline;
-            let written = until_durable(&appender, uid, &progress, Write::Rows(append)).await;
+            let written = until_durable(&appender, &timeline, &progress, Write::Rows(append)).await;
             gauge!("tidings_rows_uncommitted").decrement(rows as f64);
             if let Some(lane) = appender.lanes.borrow_mut().rows.get_mut(&timeline) {
                 lane.writing = 0;
@@ -201,16 +200,16 @@ fn cut_rows(appender: &Appender, timeline: &TimelineId) -> Option<(store::Append
     Some((append, lane.progress.clone()))
 }
 
-/// Starts the task that writes this owner's records until nothing waits.
-pub(super) fn start_puts(appender: Appender, owner: Uid) {
+/// Starts the task that writes the records of this timeline's owner until nothing waits.
+pub(super) fn start_puts(appender: Appender, timeline: TimelineId) {
     tokio::task::spawn_local(async move {
-        while let Some((Put { number, redactions, changes }, progress)) = cut_puts(&appender, &owner) {
-            let (timeline, stamp) = (TimelineId::Inbox(owner.clone()), appender.ownership.stamp(appender.shard));
-            let write = Write::Records { timeline, redactions, changes, stamp };
-            match until_durable(&appender, &owner, &progress, write).await {
+        while let Some((Put { number, redactions, changes }, progress)) = cut_puts(&appender, &timeline) {
+            let stamp = appender.ownership.stamp(appender.shard);
+            let write = Write::Records { timeline: timeline.clone(), redactions, changes, stamp };
+            match until_durable(&appender, &timeline, &progress, write).await {
                 Ok(()) => progress.set_flushed(number),
                 Err(Lost) => {
-                    if let Some(lane) = appender.lanes.borrow_mut().puts.get_mut(&owner) {
+                    if let Some(lane) = appender.lanes.borrow_mut().puts.get_mut(&timeline) {
                         lane.writing = false;
                     }
                     return;
@@ -220,9 +219,9 @@ pub(super) fn start_puts(appender: Appender, owner: Uid) {
     });
 }
 
-fn cut_puts(appender: &Appender, owner: &Uid) -> Option<(Put, Rc<Progress>)> {
+fn cut_puts(appender: &Appender, timeline: &TimelineId) -> Option<(Put, Rc<Progress>)> {
     let mut lanes = appender.lanes.borrow_mut();
-    let lane = lanes.puts.get_mut(owner)?;
+    let lane = lanes.puts.get_mut(timeline)?;
     let cut = lane.cut();
     let progress = lane.progress.clone();
     if cut.is_none() {
@@ -233,14 +232,19 @@ fn cut_puts(appender: &Appender, owner: &Uid) -> Option<(Put, Rc<Progress>)> {
 }
 
 /// Repeats one write unchanged until it is durable and owned.
-async fn until_durable(appender: &Appender, uid: &Uid, progress: &Progress, write: Write) -> Result<(), Lost> {
+async fn until_durable(
+    appender: &Appender,
+    timeline: &TimelineId,
+    progress: &Progress,
+    write: Write,
+) -> Result<(), Lost> {
     let mut pause = RETRY_MS.0;
     loop {
         if write.stalls() {
-            mutants::before_append(uid).await;
+            mutants::before_append(timeline).await;
         }
         if write.redacts() {
-            mutants::before_redaction(uid).await;
+            mutants::before_redaction(timeline).await;
         }
         // A store that panics costs this attempt, not the task that owns the rows.
         let attempt = AssertUnwindSafe(async { write.start(&appender.store).await }).catch_unwind().await;
@@ -252,7 +256,7 @@ async fn until_durable(appender: &Appender, uid: &Uid, progress: &Progress, writ
             Ok(()) => return covered(appender).await,
             Err(StoreError::Unavailable(why)) => {
                 counter!("tidings_write_retries_total").increment(1);
-                warn!(%uid, %why, pause_ms = pause, "write not durable yet, trying again");
+                warn!(%timeline, %why, pause_ms = pause, "write not durable yet, trying again");
                 if write.stalls() {
                     progress.set_state(LaneState::Unavailable);
                 }
@@ -260,7 +264,7 @@ async fn until_durable(appender: &Appender, uid: &Uid, progress: &Progress, writ
                 pause = (pause * 2).min(RETRY_MS.1);
             }
             Err(why @ (StoreError::Rejected(_) | StoreError::Corrupt(_))) => {
-                error!(%uid, %why, "timeline stopped, a write can never succeed");
+                error!(%timeline, %why, "timeline stopped, a write can never succeed");
                 progress.set_state(LaneState::Stopped);
                 return Err(Lost);
             }

@@ -9,7 +9,7 @@ mod progress;
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
-use tidings_schema::id::{Seq, ShardId, Uid};
+use tidings_schema::id::{Seq, ShardId};
 
 use self::lane::{PutLane, RowLane};
 pub use self::progress::{LaneState, Progress, PutNumber};
@@ -50,7 +50,7 @@ pub struct Appender {
 #[derive(Default)]
 struct Lanes {
     rows: HashMap<TimelineId, RowLane>,
-    puts: HashMap<Uid, PutLane>,
+    puts: HashMap<TimelineId, PutLane>,
 }
 
 impl Appender {
@@ -60,12 +60,12 @@ impl Appender {
         Self { shard, store, ownership, lanes: Rc::default() }
     }
 
-    /// The cell that tells the actor of `uid` what became of its rows and records. The same one for as long as anything
-    /// of that user is in flight, also across actors.
+    /// The cell that tells the actor of a timeline what became of its rows and records. The same one for as long as
+    /// anything of that timeline is in flight, also across actors.
     #[must_use]
-    pub fn progress(&self, uid: &Uid) -> Rc<Progress> {
+    pub fn progress(&self, timeline: &TimelineId) -> Rc<Progress> {
         let mut lanes = self.lanes.borrow_mut();
-        let lane = lanes.rows.entry(TimelineId::Inbox(uid.clone())).or_default();
+        let lane = lanes.rows.entry(timeline.clone()).or_default();
         lane.progress.clone()
     }
 
@@ -90,28 +90,27 @@ impl Appender {
         self.lanes.borrow().rows.get(timeline).map_or(Append::Taken, |lane| lane.room(rows))
     }
 
-    /// Writes records of one owner. The newest value of a key wins until it is written; what is put in one call, or
-    /// later, never becomes durable before what was put earlier. At most one put per owner is under way.
-    pub fn put(&self, owner: &Uid, changes: Vec<Change>) -> PutNumber {
-        self.put_with(owner, Vec::new(), changes)
+    /// Writes records of the owner of a timeline. The newest value of a key wins until it is written; what is put in one
+    /// call, or later, never becomes durable before what was put earlier. At most one put per owner is under way.
+    pub fn put(&self, timeline: &TimelineId, changes: Vec<Change>) -> PutNumber {
+        self.put_with(timeline, Vec::new(), changes)
     }
 
     /// Writes records of an owner and then committed rows of the timeline anew, in this order; a put like any other. A record
     /// that says that these rows are done belongs into a later put.
     pub fn redact(&self, timeline: &TimelineId, rows: Vec<Row>, changes: Vec<Change>) -> PutNumber {
-        let TimelineId::Inbox(owner) = timeline;
-        self.put_with(owner, rows, changes)
+        self.put_with(timeline, rows, changes)
     }
 
-    fn put_with(&self, owner: &Uid, rows: Vec<Row>, changes: Vec<Change>) -> PutNumber {
+    fn put_with(&self, timeline: &TimelineId, rows: Vec<Row>, changes: Vec<Change>) -> PutNumber {
         let (number, start) = {
             let mut lanes = self.lanes.borrow_mut();
-            let progress = lanes.rows.entry(TimelineId::Inbox(owner.clone())).or_default().progress.clone();
-            let lane = lanes.puts.entry(owner.clone()).or_insert_with(|| PutLane::new(progress));
+            let progress = lanes.rows.entry(timeline.clone()).or_default().progress.clone();
+            let lane = lanes.puts.entry(timeline.clone()).or_insert_with(|| PutLane::new(progress));
             lane.take(rows, changes)
         };
         if start == Start::Yes {
-            lane::start_puts(self.clone(), owner.clone());
+            lane::start_puts(self.clone(), timeline.clone());
         }
         number
     }
@@ -122,22 +121,22 @@ impl Appender {
         self.lanes.borrow().rows.get(timeline).map_or(Seq::ZERO, |lane| lane.progress.committed())
     }
 
-    /// Whether rows or records of this user are still on their way.
+    /// Whether rows of this timeline, or records of its owner, are still on their way.
     #[must_use]
-    pub fn in_flight(&self, uid: &Uid) -> bool {
+    pub fn in_flight(&self, timeline: &TimelineId) -> bool {
         let lanes = self.lanes.borrow();
-        let rows = lanes.rows.get(&TimelineId::Inbox(uid.clone())).is_some_and(RowLane::in_flight);
-        rows || lanes.puts.get(uid).is_some_and(PutLane::in_flight)
+        let rows = lanes.rows.get(timeline).is_some_and(RowLane::in_flight);
+        rows || lanes.puts.get(timeline).is_some_and(PutLane::in_flight)
     }
 
-    /// Forgets a user who has nothing in flight, so that quiet users cost nothing.
-    pub fn forget(&self, uid: &Uid) {
-        if self.in_flight(uid) {
+    /// Forgets a timeline that has nothing in flight, so that quiet users and groups cost nothing.
+    pub fn forget(&self, timeline: &TimelineId) {
+        if self.in_flight(timeline) {
             return;
         }
         let mut lanes = self.lanes.borrow_mut();
-        lanes.rows.remove(&TimelineId::Inbox(uid.clone()));
-        lanes.puts.remove(uid);
+        lanes.rows.remove(timeline);
+        lanes.puts.remove(timeline);
         give_back(&mut lanes.rows);
         give_back(&mut lanes.puts);
     }

@@ -198,7 +198,7 @@ impl Mailbox {
             self.checkpoint.marked = true;
             self.parts.directory.borrow_mut().mark(&self.uid);
             if !mutants::active(Mutant::MarkRemovedTooEarly) {
-                put(Key::Mark(self.parts.id, self.uid.clone()), record::Mark {}.encode_to_vec());
+                put(Key::Mark(self.parts.id, self.timeline_id.clone()), record::Mark {}.encode_to_vec());
             }
         }
         if let Some(log_id) = slot.log_id {

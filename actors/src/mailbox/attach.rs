@@ -64,7 +64,7 @@ impl Mailbox {
         }
         changes.extend(self.device_record(&attach.device));
         changes.push(self.checkpoint_with_devices());
-        self.parts.appender.put(&self.uid, changes)
+        self.parts.appender.put(&self.timeline_id, changes)
     }
 
     /// A device that is not known any more leaves; when it comes back it is a new one.

@@ -9,16 +9,17 @@ use bytes::Bytes;
 use metrics::{counter, histogram};
 use prost::Message;
 use tidings_schema::{
-    id::{Millis, Seq, Uid},
+    id::{DeviceId, Millis, Seq, Uid},
     record,
     row::{InboxRow, RowBody, history_row},
 };
 use tidings_state::{conversation::history_bucket, retention::Kept};
 
-use super::{Mailbox, Phase, peers::Peer};
+use super::{Mailbox, Phase, devices::Known, peers::Peer};
 use crate::{
     appender::{LaneState, PutNumber},
     port::store::{Change, Key},
+    shard::{Quiet, QuietDevice},
 };
 
 /// Rows after which projections are written, so that a replay stays short.
@@ -174,7 +175,7 @@ impl Mailbox {
         };
         changes.push(self.checkpoint_change());
         counter!("tidings_checkpoints_total").increment(1);
-        let put = self.parts.appender.put(&self.uid, changes);
+        let put = self.parts.appender.put(&self.timeline_id, changes);
         self.checkpoint.upto = committed;
         self.checkpoint.written_at = self.parts.clock.uptime();
         self.checkpoint.writing = Some((put, committed));
@@ -193,7 +194,7 @@ impl Mailbox {
                 payload_hash: Bytes::copy_from_slice(hash.as_bytes()),
                 time: row.time.get(),
             };
-            let key = Key::MessageId(owner.clone(), owner, *message_id);
+            let key = Key::MessageId(self.timeline_id.clone(), owner, *message_id);
             changes.push(Change { key, value: Some(encode(&stored)) });
         }
     }
@@ -226,7 +227,7 @@ impl Mailbox {
             })
             .collect();
         let changes: Vec<Change> = devices.iter().filter_map(|device| self.device_record(device)).collect();
-        (!changes.is_empty()).then(|| self.parts.appender.put(&self.uid, changes))
+        (!changes.is_empty()).then(|| self.parts.appender.put(&self.timeline_id, changes))
     }
 
     /// Leaves memory when nothing has been asked for a while and nothing is owed to anyone.
@@ -259,7 +260,7 @@ impl Mailbox {
             && self.checkpoint.writing.is_none()
             && self.sweeping.is_none()
             && self.progress.state() == LaneState::Open
-            && !self.parts.appender.in_flight(&self.uid)
+            && !self.parts.appender.in_flight(&self.timeline_id)
             && self.peers.owe_nothing()
             && self.devices.owe_nothing(self.timeline.committed())
     }
@@ -301,8 +302,8 @@ impl Mailbox {
         if !self.checkpoint.marked || !self.work.is_empty() {
             return self.leave(ctx);
         }
-        let mark = Change { key: Key::Mark(self.parts.id, self.uid.clone()), value: None };
-        let put = self.parts.appender.put(&self.uid, vec![mark]);
+        let mark = Change { key: Key::Mark(self.parts.id, self.timeline_id.clone()), value: None };
+        let put = self.parts.appender.put(&self.timeline_id, vec![mark]);
         self.checkpoint.leaving = Some(Leaving::Unmarking(put));
     }
 
@@ -316,12 +317,28 @@ impl Mailbox {
             directory.remember(&self.uid, *connection, online.queue.sent(), online.queue.acked());
             self.parts.link.forget(*connection);
         }
+        directory.know(&self.uid, self.quiet());
         directory.stopped(&self.uid);
         drop(directory);
-        self.parts.appender.forget(&self.uid);
+        self.parts.appender.forget(&self.timeline_id);
         self.phase = Phase::Left;
         counter!("tidings_mailbox_passivations_total").increment(1);
         ctx.stop();
+    }
+
+    /// What was written, for whoever comes back before anything changes.
+    fn quiet(&self) -> Quiet {
+        let device = |(device, known): (&DeviceId, &Known)| QuietDevice {
+            device: device.clone(),
+            cursor: known.cursor,
+            not_before: known.not_before.max(self.checkpoint.not_before()),
+        };
+        Quiet {
+            log_id: self.log_id(),
+            head: self.timeline.committed(),
+            unread_total: self.committed_unread,
+            devices: self.devices.known.iter().map(device).collect(),
+        }
     }
 
     /// Work came while the last records were written.

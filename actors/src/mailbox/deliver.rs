@@ -114,7 +114,7 @@ impl Mailbox {
                 continue;
             }
             let change = conversation_change(&self.uid, uid, peer, committed);
-            let put = self.parts.appender.put(&self.uid, vec![change]);
+            let put = self.parts.appender.put(&self.timeline_id, vec![change]);
             if let Some(noted) = peer.noted.as_mut() {
                 noted.put = Some(put);
             }

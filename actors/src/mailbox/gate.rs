@@ -279,7 +279,7 @@ impl Mailbox {
             Need::IdRecord(id) => {
                 let timeline = self.timeline_id.clone();
                 Box::pin(async move {
-                    let mut records = store.get(vec![Key::MessageId(owner.clone(), owner, id)]).await?;
+                    let mut records = store.get(vec![Key::MessageId(timeline.clone(), owner, id)]).await?;
                     let Some(value) = records.pop().flatten() else { return Ok(Fetched::Id(id, None)) };
                     let found = record::MessageId::decode(value).map_err(|_| corrupt("message id"))?;
                     let hash = PayloadHash::from_slice(&found.payload_hash).ok_or_else(|| corrupt("message id"))?;

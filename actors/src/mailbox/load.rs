@@ -69,7 +69,7 @@ impl Mailbox {
     /// Reads and folds what the store has; work waits until then.
     pub(super) fn load(&mut self, ctx: &mut Context<Self>) {
         let (store, uid) = (self.parts.store.clone(), self.uid.clone());
-        let quiet = quiet(self.parts.appender.clone(), self.progress.clone(), uid.clone());
+        let quiet = quiet(self.parts.appender.clone(), self.progress.clone(), self.timeline_id.clone());
         let loaded = async move {
             quiet.await;
             read_all(store, uid).await
@@ -109,7 +109,7 @@ impl Mailbox {
         }
         self.flush();
         self.parts.directory.borrow_mut().failed(&self.uid);
-        self.parts.appender.forget(&self.uid);
+        self.parts.appender.forget(&self.timeline_id);
         ctx.stop();
     }
 
@@ -223,10 +223,10 @@ impl Mailbox {
 }
 
 /// Resolves when nothing of the user is on its way to the store: an earlier actor's rows are in the log then.
-async fn quiet(appender: Appender, progress: Rc<Progress>, uid: Uid) {
+async fn quiet(appender: Appender, progress: Rc<Progress>, timeline: TimelineId) {
     poll_fn(|cx| {
         progress.register(cx.waker());
-        if appender.in_flight(&uid) { Poll::Pending } else { Poll::Ready(()) }
+        if appender.in_flight(&timeline) { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
 }

@@ -171,12 +171,13 @@ impl Mailbox {
     /// Starts the mailbox of `uid`; `works` is what it is started for, done in order once it has loaded.
     #[must_use]
     pub fn start_for(uid: Uid, parts: Rc<ShardParts>, works: Vec<Work>) -> Addr<Self> {
-        let progress = parts.appender.progress(&uid);
+        let timeline_id = TimelineId::Inbox(uid.clone());
+        let progress = parts.appender.progress(&timeline_id);
         let epoch = parts.ownership.epoch(parts.id).unwrap_or_default();
         let now = parts.clock.uptime();
         let new_peers = parts.limits.new_peers_per_hour;
         Self {
-            timeline_id: TimelineId::Inbox(uid.clone()),
+            timeline_id,
             progress,
             phase: Phase::Loading,
             work: works.into(),
@@ -329,7 +330,7 @@ impl Mailbox {
         directory.broke(&self.uid);
         directory.stopped(&self.uid);
         drop(directory);
-        self.parts.appender.forget(&self.uid);
+        self.parts.appender.forget(&self.timeline_id);
         ctx.stop();
     }
 

@@ -45,7 +45,7 @@ impl Mailbox {
             None => self.sign_out(now),
             Some(device) => self.sign_device_out(device, now),
         };
-        let put = self.parts.appender.put(&self.uid, vec![change]);
+        let put = self.parts.appender.put(&self.timeline_id, vec![change]);
         self.devices.revocations.push(Revocation { put, from, op_id, device, before });
     }
 

@@ -22,7 +22,7 @@ use crate::{
     appender::PutNumber,
     port::{
         link::Visit,
-        store::{Change, Key, PageLimit, Reply, SWEEP_ROWS_MAX, Store, StoreError},
+        store::{Change, Key, PageLimit, Reply, SWEEP_ROWS_MAX, Store, StoreError, TimelineId},
     },
 };
 
@@ -153,7 +153,7 @@ impl Mailbox {
         let own = |(id, seq): &&(MessageId, Seq)| {
             looked_at.records.get(id) == Some(seq) && self.window.place(*id).is_none_or(|newest| newest == *seq)
         };
-        let key = |id: &MessageId| Key::MessageId(self.uid.clone(), self.uid.clone(), *id);
+        let key = |id: &MessageId| Key::MessageId(self.timeline_id.clone(), self.uid.clone(), *id);
         looked_at.sent.iter().filter(own).map(|(id, _)| Change { key: key(id), value: None }).collect()
     }
 
@@ -184,7 +184,7 @@ impl Mailbox {
             return self.wait_for(Stage::Tick);
         }
         changes.push(self.checkpoint_with_kept());
-        let put = self.parts.appender.put(&self.uid, changes);
+        let put = self.parts.appender.put(&self.timeline_id, changes);
         self.wait_for(Stage::Put(put));
     }
 
@@ -197,7 +197,7 @@ impl Mailbox {
     fn end_sweep(&mut self) {
         if !self.says_what_is_kept() {
             let change = self.checkpoint_with_kept();
-            self.parts.appender.put(&self.uid, vec![change]);
+            self.parts.appender.put(&self.timeline_id, vec![change]);
         }
         let Some(Sweeping { visit, .. }) = self.sweeping.take() else { return };
         debug!(uid = %visit.uid, floor = %self.checkpoint.kept.floor, "inbox swept");
@@ -241,7 +241,8 @@ async fn record_places(
     owner: &Uid,
     sent: &[(MessageId, Seq)],
 ) -> Result<HashMap<MessageId, Seq>, StoreError> {
-    let keys = sent.iter().map(|(id, _)| Key::MessageId(owner.clone(), owner.clone(), *id)).collect();
+    let inbox = TimelineId::Inbox(owner.clone());
+    let keys = sent.iter().map(|(id, _)| Key::MessageId(inbox.clone(), owner.clone(), *id)).collect();
     let mut places = HashMap::new();
     for ((id, _), value) in sent.iter().zip(store.get(keys).await?) {
         if let Some(value) = value {

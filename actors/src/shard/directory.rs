@@ -10,7 +10,10 @@ use actix::Addr;
 use metrics::gauge;
 use tidings_schema::id::{Seq, Uid};
 
-use super::registrations::{Registration, Registrations};
+use super::{
+    quiet::{Quiet, QuietDevice, QuietUsers},
+    registrations::{Registration, Registrations},
+};
 use crate::{
     give_back::give_back,
     mailbox::{Mailbox, Work},
@@ -60,6 +63,7 @@ pub(super) enum News {
 pub struct Directory {
     slots: HashMap<Uid, Slot>,
     registrations: HashMap<Uid, Registrations>,
+    quiet: QuietUsers,
     marked: HashSet<Uid>,
     panics: HashMap<Uid, u32>,
     broken: HashSet<Uid>,
@@ -98,6 +102,7 @@ impl Directory {
     }
 
     pub(super) fn started(&mut self, uid: &Uid, address: Addr<Mailbox>) {
+        self.quiet.remove(uid);
         self.slots.insert(uid.clone(), Slot::Active(address));
         gauge!("tidings_mailboxes_active").increment(1.0);
     }
@@ -159,6 +164,33 @@ impl Directory {
             Some(Slot::Waiting(waiting)) => waiting,
             Some(Slot::Active(_)) | None => VecDeque::new(),
         }
+    }
+
+    /// What the store has of a user without a mailbox in memory.
+    pub(super) fn quiet(&self, uid: &Uid) -> Option<&Quiet> {
+        self.quiet.get(uid)
+    }
+
+    /// The store has this of a user, and nothing changes it before a mailbox starts.
+    pub fn know(&mut self, uid: &Uid, quiet: Quiet) {
+        self.quiet.insert(uid, quiet);
+        if self.registrations(uid).is_empty() {
+            self.forget_in_turn(uid);
+        }
+    }
+
+    /// The same of one device, beside those that are known.
+    pub(super) fn know_too(&mut self, uid: &Uid, mut quiet: Quiet) {
+        let new = |known: &&QuietDevice| quiet.devices.iter().all(|device| device.device != known.device);
+        let others: Vec<_> =
+            self.quiet(uid).map_or(&[][..], |known| &known.devices).iter().filter(new).cloned().collect();
+        quiet.devices = quiet.devices.into_iter().chain(others).collect();
+        self.know(uid, quiet);
+    }
+
+    fn forget_in_turn(&mut self, uid: &Uid) {
+        let Self { quiet, registrations, .. } = self;
+        quiet.left(uid, |other| registrations.contains_key(other));
     }
 
     /// A mailbox has left memory.
@@ -283,6 +315,7 @@ impl Directory {
         if left == 0 {
             self.registrations.remove(uid);
             give_back(&mut self.registrations);
+            self.forget_in_turn(uid);
         }
     }
 

@@ -6,6 +6,7 @@
 mod directory;
 mod greet;
 mod marks;
+mod quiet;
 mod registrations;
 mod retire;
 mod roll;
@@ -36,6 +37,7 @@ use tracing::{error, warn};
 use self::directory::Route;
 pub use self::{
     directory::Directory,
+    quiet::{QUIET_OFFLINE_MAX, Quiet, QuietDevice},
     registrations::Registration,
     retire::Retire,
     roll::{Roll, Standing},

@@ -7,13 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tidings_schema::id::{Seq, Uid};
+use tidings_schema::id::{Gid, Seq, Uid};
 
 use crate::port::{
     ownership::Stamp,
     store::{
-        Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, StoreError, TimelineId,
-        Unavailable,
+        Append, Change, GroupScan, GroupScanPage, HistoryRange, Key, MembersPage, Page, PageLimit, Reply, Row, Scan,
+        ScanPage, Store, StoreError, TimelineId, Unavailable,
     },
 };
 
@@ -25,6 +25,8 @@ pub enum Method {
     Put,
     Get,
     Scan,
+    ScanGroups,
+    Members,
     Read,
     ReadBack,
     ReadHistory,
@@ -129,6 +131,14 @@ impl Store for Faults {
 
     fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> Reply<ScanPage> {
         self.call(Method::Scan, move |store| store.scan(scan, after, limit))
+    }
+
+    fn scan_groups(&self, scan: GroupScan, after: Option<Gid>, limit: usize) -> Reply<GroupScanPage> {
+        self.call(Method::ScanGroups, move |store| store.scan_groups(scan, after, limit))
+    }
+
+    fn members(&self, gid: Gid, after: Option<Uid>, limit: PageLimit) -> Reply<MembersPage> {
+        self.call(Method::Members, move |store| store.members(gid, after, limit))
     }
 
     fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Reply<Page> {

@@ -7,14 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use tidings_schema::id::{Seq, Uid};
+use tidings_schema::id::{Gid, Seq, Uid};
 use tokio::sync::{oneshot, watch};
 
 use crate::port::{
     ownership::Stamp,
     store::{
-        Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, StoreError, TimelineId,
-        Unavailable,
+        Append, Change, GroupScan, GroupScanPage, HistoryRange, Key, MembersPage, Page, PageLimit, Reply, Row, Scan,
+        ScanPage, Store, StoreError, TimelineId, Unavailable,
     },
 };
 
@@ -143,6 +143,14 @@ impl Store for HeldSync {
 
     fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> Reply<ScanPage> {
         self.inner.scan(scan, after, limit)
+    }
+
+    fn scan_groups(&self, scan: GroupScan, after: Option<Gid>, limit: usize) -> Reply<GroupScanPage> {
+        self.inner.scan_groups(scan, after, limit)
+    }
+
+    fn members(&self, gid: Gid, after: Option<Uid>, limit: PageLimit) -> Reply<MembersPage> {
+        self.inner.members(gid, after, limit)
     }
 
     fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Reply<Page> {

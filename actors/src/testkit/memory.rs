@@ -10,13 +10,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tidings_schema::id::{Seq, ShardId, Uid};
+use tidings_schema::id::{Gid, Seq, ShardId, Uid};
 
 use crate::port::{
     ownership::Stamp,
     store::{
-        Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, StoreError, TimelineId,
-        check_put, check_sweep,
+        Append, Change, GroupScan, GroupScanPage, HistoryRange, Key, MembersPage, Page, PageLimit, Reply, Row, Scan,
+        ScanPage, Store, StoreError, TimelineId, check_put, check_sweep,
     },
 };
 
@@ -30,8 +30,10 @@ pub struct MemoryStore {
 struct Tables {
     rows: BTreeMap<(TimelineId, Seq), Bytes>,
     history: BTreeMap<(Uid, Uid, Seq), Bytes>,
-    marks: BTreeMap<(ShardId, Uid), Bytes>,
+    marks: BTreeMap<(ShardId, TimelineId), Bytes>,
     peers: BTreeMap<(Uid, Uid), Bytes>,
+    group_peers: BTreeMap<(Uid, Gid), Bytes>,
+    members: BTreeMap<(Gid, Uid), Bytes>,
     records: BTreeMap<Key, Bytes>,
 }
 
@@ -57,27 +59,35 @@ impl Tables {
     fn apply(&mut self, change: Change) {
         let value = change.value;
         match change.key {
-            Key::Mark(shard, uid) => set(&mut self.marks, (shard, uid), value),
+            Key::Mark(shard, timeline) => set(&mut self.marks, (shard, timeline), value),
             Key::Peer(owner, peer) => set(&mut self.peers, (owner, peer), value),
+            Key::GroupPeer(owner, gid) => set(&mut self.group_peers, (owner, gid), value),
+            Key::Member(gid, uid) => set(&mut self.members, (gid, uid), value),
             Key::History { owner, peer, bucket: _, seq } => set(&mut self.history, (owner, peer, seq), value),
             key @ (Key::Head(_)
             | Key::Checkpoint(_)
             | Key::Conversation(_, _)
+            | Key::GroupView(_, _)
             | Key::Device(_, _)
-            | Key::MessageId(_, _, _)) => set(&mut self.records, key, value),
+            | Key::MessageId(_, _, _)
+            | Key::GroupCheckpoint(_)) => set(&mut self.records, key, value),
         }
     }
 
     fn get(&self, key: Key) -> Option<Bytes> {
         match key {
-            Key::Mark(shard, uid) => self.marks.get(&(shard, uid)).cloned(),
+            Key::Mark(shard, timeline) => self.marks.get(&(shard, timeline)).cloned(),
             Key::Peer(owner, peer) => self.peers.get(&(owner, peer)).cloned(),
+            Key::GroupPeer(owner, gid) => self.group_peers.get(&(owner, gid)).cloned(),
+            Key::Member(gid, uid) => self.members.get(&(gid, uid)).cloned(),
             Key::History { owner, peer, bucket: _, seq } => self.history.get(&(owner, peer, seq)).cloned(),
             key @ (Key::Head(_)
             | Key::Checkpoint(_)
             | Key::Conversation(_, _)
+            | Key::GroupView(_, _)
             | Key::Device(_, _)
-            | Key::MessageId(_, _, _)) => self.records.get(&key).cloned(),
+            | Key::MessageId(_, _, _)
+            | Key::GroupCheckpoint(_)) => self.records.get(&key).cloned(),
         }
     }
 
@@ -113,23 +123,42 @@ impl Tables {
     }
 
     fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> ScanPage {
-        let follows = |uid: &Uid| after.as_ref().is_none_or(|after| uid > after);
-        let mut uids: Vec<Uid> = match scan {
-            Scan::Marks(shard) => self.marks.keys().filter(|key| key.0 == shard).map(|key| key.1.clone()).collect(),
-            Scan::Inboxes => self.inboxes().cloned().collect(),
+        let uids = match scan {
+            Scan::Marks(shard) => self.marked(shard).filter_map(user).collect(),
+            Scan::Inboxes => self.heads().filter_map(user).collect(),
             Scan::Peers(owner) => self.peers.keys().filter(|key| key.0 == owner).map(|key| key.1.clone()).collect(),
         };
-        uids.retain(follows);
-        let more = uids.len() > limit;
-        uids.truncate(limit);
+        let (uids, more) = page_of(uids, after, limit);
         ScanPage { uids, more }
     }
 
-    fn inboxes(&self) -> impl Iterator<Item = &Uid> {
+    fn scan_groups(&self, scan: GroupScan, after: Option<Gid>, limit: usize) -> GroupScanPage {
+        let of = |owner| self.group_peers.keys().filter(move |key| key.0 == owner).map(|key| key.1.clone());
+        let gids = match scan {
+            GroupScan::Marks(shard) => self.marked(shard).filter_map(group).collect(),
+            GroupScan::Logs => self.heads().filter_map(group).collect(),
+            GroupScan::Peers(owner) => of(owner).collect(),
+        };
+        let (gids, more) = page_of(gids, after, limit);
+        GroupScanPage { gids, more }
+    }
+
+    fn marked(&self, shard: ShardId) -> impl Iterator<Item = &TimelineId> {
+        self.marks.keys().filter(move |key| key.0 == shard).map(|key| &key.1)
+    }
+
+    fn heads(&self) -> impl Iterator<Item = &TimelineId> {
         self.records.keys().filter_map(|key| match key {
-            Key::Head(TimelineId::Inbox(uid)) => Some(uid),
+            Key::Head(timeline) => Some(timeline),
             _ => None,
         })
+    }
+
+    fn members(&self, gid: &Gid, after: Option<&Uid>, limit: PageLimit) -> MembersPage {
+        let follows = |(of, uid): &(Gid, Uid)| of == gid && after.is_none_or(|after| uid > after);
+        let found = self.members.iter().filter(|(key, _)| follows(key)).map(|((_, uid), value)| (uid.clone(), value));
+        let (members, more) = limited(limit, found);
+        MembersPage { members, more }
     }
 
     fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Page {
@@ -167,18 +196,43 @@ fn set<K: Ord>(table: &mut BTreeMap<K, Bytes>, key: K, value: Option<Bytes>) {
     };
 }
 
-fn page<'a>(limit: PageLimit, rows: impl Iterator<Item = (Seq, &'a Bytes)>) -> Page {
-    let mut page = Page::default();
-    let mut bytes = 0;
-    for (seq, value) in rows {
-        bytes += value.len();
-        if !page.rows.is_empty() && (page.rows.len() >= limit.rows || bytes > limit.bytes) {
-            page.more = true;
-            break;
-        }
-        page.rows.push(Row { seq, value: value.clone() });
+fn user(timeline: &TimelineId) -> Option<Uid> {
+    match timeline {
+        TimelineId::Inbox(uid) => Some(uid.clone()),
+        TimelineId::Group(_) => None,
     }
-    page
+}
+
+fn group(timeline: &TimelineId) -> Option<Gid> {
+    match timeline {
+        TimelineId::Group(gid) => Some(gid.clone()),
+        TimelineId::Inbox(_) => None,
+    }
+}
+
+fn page_of<I: PartialOrd>(mut ids: Vec<I>, after: Option<I>, limit: usize) -> (Vec<I>, bool) {
+    ids.retain(|id| after.as_ref().is_none_or(|after| id > after));
+    let more = ids.len() > limit;
+    ids.truncate(limit);
+    (ids, more)
+}
+
+fn page<'a>(limit: PageLimit, rows: impl Iterator<Item = (Seq, &'a Bytes)>) -> Page {
+    let (rows, more) = limited(limit, rows);
+    Page { rows: rows.into_iter().map(|(seq, value)| Row { seq, value }).collect(), more }
+}
+
+/// What a page has room for, and whether there is more.
+fn limited<'a, N>(limit: PageLimit, found: impl Iterator<Item = (N, &'a Bytes)>) -> (Vec<(N, Bytes)>, bool) {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for (name, value) in found {
+        bytes += value.len();
+        if !page.is_empty() && (page.len() >= limit.rows || bytes > limit.bytes) {
+            return (page, true);
+        }
+        page.push((name, value.clone()));
+    }
+    (page, false)
 }
 
 fn reply<T: Send + 'static>(result: Result<T, StoreError>) -> Reply<T> {
@@ -204,6 +258,14 @@ impl Store for MemoryStore {
 
     fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> Reply<ScanPage> {
         reply(Ok(self.tables().scan(scan, after, limit)))
+    }
+
+    fn scan_groups(&self, scan: GroupScan, after: Option<Gid>, limit: usize) -> Reply<GroupScanPage> {
+        reply(Ok(self.tables().scan_groups(scan, after, limit)))
+    }
+
+    fn members(&self, gid: Gid, after: Option<Uid>, limit: PageLimit) -> Reply<MembersPage> {
+        reply(Ok(self.tables().members(&gid, after.as_ref(), limit)))
     }
 
     fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Reply<Page> {

@@ -51,8 +51,7 @@ pub(super) fn measure(store: Arc<dyn Store>, actors: usize, window: Duration) ->
 
 fn start(appender: &Appender, tally: &Rc<Tally>, number: usize) -> anyhow::Result<()> {
     let timeline = timeline(number)?;
-    let TimelineId::Inbox(uid) = &timeline;
-    let progress = appender.progress(uid);
+    let progress = appender.progress(&timeline);
     let actor = Bare { appender: appender.clone(), timeline, progress, last: Seq::ZERO, tally: Rc::clone(tally) };
     // It is told nothing: it goes on by itself.
     let _address = actor.start();

@@ -14,11 +14,11 @@ use std::{
 use tidings_actors::port::{
     ownership::Stamp,
     store::{
-        Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, StoreError, TimelineId,
-        Unavailable,
+        Append, Change, GroupScan, GroupScanPage, HistoryRange, Key, MembersPage, Page, PageLimit, Reply, Row, Scan,
+        ScanPage, Store, StoreError, TimelineId, Unavailable,
     },
 };
-use tidings_schema::id::{Seq, Uid};
+use tidings_schema::id::{Gid, Seq, Uid};
 use tokio::sync::oneshot;
 
 use super::rows::{Noise, ROW_BYTES};
@@ -159,6 +159,14 @@ impl Store for RawStore {
     }
 
     fn scan(&self, _: Scan, _: Option<Uid>, _: usize) -> Reply<ScanPage> {
+        nothing_to_read()
+    }
+
+    fn scan_groups(&self, _: GroupScan, _: Option<Gid>, _: usize) -> Reply<GroupScanPage> {
+        nothing_to_read()
+    }
+
+    fn members(&self, _: Gid, _: Option<Uid>, _: PageLimit) -> Reply<MembersPage> {
         nothing_to_read()
     }
 

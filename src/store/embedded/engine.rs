@@ -9,7 +9,7 @@ use tidings_schema::id::{Epoch, Seq};
 use super::{
     OpenError, OpenOptions, format, key,
     lock::DirLock,
-    meter::{LOG, Written, kind_of},
+    meter::{Written, kind_of, log_of},
     value,
 };
 
@@ -106,7 +106,11 @@ impl Engine {
             | Key::Checkpoint(_)
             | Key::Conversation(_, _)
             | Key::Peer(_, _)
-            | Key::Device(_, _) => &self.record,
+            | Key::GroupView(_, _)
+            | Key::GroupPeer(_, _)
+            | Key::Device(_, _)
+            | Key::GroupCheckpoint(_)
+            | Key::Member(_, _) => &self.record,
         }
     }
 
@@ -194,7 +198,7 @@ impl<'a> Batch<'a> {
         key::row(key, timeline, seq);
         value.clear();
         self.batch.remove(&self.engine.log, &key[..]);
-        self.count(LOG);
+        self.count(log_of(timeline));
     }
 
     fn row(&mut self, timeline: &TimelineId, row: &Row) {
@@ -202,7 +206,7 @@ impl<'a> Batch<'a> {
         key::row(key, timeline, row.seq);
         value::pack(value, &row.value);
         self.batch.insert(&self.engine.log, &key[..], &value[..]);
-        self.count(LOG);
+        self.count(log_of(timeline));
     }
 
     /// Makes all of it durable with one sync, and says what it was. An error means that the engine takes no writes any more.

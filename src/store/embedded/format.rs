@@ -18,13 +18,23 @@ pub(super) fn begin_epoch(db: &Database, meta: &Keyspace, options: &OpenOptions)
     let corrupt = |what: &str| OpenError::Corrupt { dir: options.dir.clone(), what: what.to_owned() };
     let stored = meta.get(META_KEY).map_err(|error| open_error(&options.dir, error))?;
     let before = match stored {
-        None => Meta { format: FORMAT, epoch: 0, shards: u32::from(options.shards.get()) },
+        None => {
+            Meta { format: FORMAT, epoch: 0, shards: u32::from(options.shards.get()), memtable_mb: options.memtable_mb }
+        }
         Some(stored) => {
             let record = value::unpack(&stored).ok_or_else(|| corrupt("the meta record"))?;
             Meta::decode(record).map_err(|_| corrupt("the meta record"))?
         }
     };
     check(&before, options)?;
+    if before.memtable_mb != options.memtable_mb {
+        let (made_with, wanted) = (before.memtable_mb, options.memtable_mb);
+        tracing::warn!(
+            made_with,
+            wanted,
+            "store.memtable_mb counts when a data directory is made: this one keeps what it has"
+        );
+    }
     let epoch = Epoch::new(before.epoch).next().ok_or_else(|| corrupt("the epoch"))?;
     let mut packed = Vec::new();
     value::pack(&mut packed, &Meta { epoch: epoch.get(), format: FORMAT, ..before }.encode_to_vec());

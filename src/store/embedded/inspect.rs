@@ -8,11 +8,15 @@ use std::{
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
-use tidings_schema::{id::Uid, record::Meta};
+use tidings_schema::{
+    id::{Gid, Uid},
+    record::Meta,
+};
 
 use super::{
     OpenError,
@@ -26,7 +30,7 @@ use super::{
 
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What is looked through, user by user.
+/// What is looked through, user by user or group by group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
     /// Rows of the inbox; the key ends with the seq.
@@ -41,8 +45,20 @@ pub enum List {
     Checkpoint,
     /// Conversations.
     Conversations,
+    /// Groups as the inbox knows them.
+    GroupViews,
     /// Devices.
     Devices,
+    /// Rows of a group's log; the key ends with the seq.
+    GroupRows,
+    /// Message ids of a group.
+    GroupIds,
+    /// The head of a group's log.
+    GroupHead,
+    /// The checkpoint of a group.
+    GroupCheckpoint,
+    /// Members of a group.
+    Members,
 }
 
 impl List {
@@ -54,10 +70,19 @@ impl List {
             Self::Head => Kind::Head,
             Self::Checkpoint => Kind::Checkpoint,
             Self::Conversations => Kind::Conversation,
+            Self::GroupViews => Kind::GroupView,
             Self::Devices => Kind::Device,
+            Self::GroupRows => Kind::GroupLog,
+            Self::GroupIds => Kind::GroupMessageId,
+            Self::GroupHead => Kind::GroupHead,
+            Self::GroupCheckpoint => Kind::GroupCheckpoint,
+            Self::Members => Kind::Member,
         }
     }
 }
+
+/// An owner found in a list; `Err` names what cannot be read, with the next owner that is known all the same.
+pub type Next<I> = Result<Option<I>, (String, Option<I>)>;
 
 /// A value as it lies on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,39 +165,56 @@ impl Inspection {
         self.torn
     }
 
-    /// The next user after one, in the order of the keys, who has an inbox or says to have one. `Err` names what cannot
-    /// be read, with the next user that is known all the same.
+    /// The next user after one, in the order of the keys, who has an inbox or says to have one.
     ///
     /// # Errors
     /// When a file is damaged where the next user would stand.
-    pub fn next_user(&self, after: Option<&Uid>) -> Result<Option<Uid>, (String, Option<Uid>)> {
+    pub fn next_user(&self, after: Option<&Uid>) -> Next<Uid> {
+        self.next([List::Rows, List::Head, List::Checkpoint], after.map(Uid::as_str))
+    }
+
+    /// The next group after one, in the order of the keys, that has a log or says to have one.
+    ///
+    /// # Errors
+    /// When a file is damaged where the next group would stand.
+    pub fn next_group(&self, after: Option<&Gid>) -> Next<Gid> {
+        self.next([List::GroupRows, List::GroupHead, List::GroupCheckpoint], after.map(Gid::as_str))
+    }
+
+    fn next<I: FromStr>(&self, lists: [List; 3], after: Option<&str>) -> Next<I> {
         let (mut next, mut unreadable) = (None, None);
-        for list in [List::Rows, List::Head, List::Checkpoint] {
+        for list in lists {
             match self.first_owner(list, after) {
                 Ok(None) => {}
-                Ok(Some(uid)) => {
-                    let nearer = next.as_ref().is_none_or(|known| key::before(&uid, known));
-                    next = if nearer { Some(uid) } else { next };
+                Ok(Some(owner)) => {
+                    let nearer = next.as_deref().is_none_or(|known| key::before(&owner, known));
+                    next = if nearer { Some(owner) } else { next };
                 }
                 Err(why) => unreadable = Some(why),
             }
         }
-        unreadable.map_or(Ok(next.clone()), |why| Err((why, next)))
+        let next = next.and_then(|id| id.parse().ok());
+        match unreadable {
+            Some(why) => Err((why, next)),
+            None => Ok(next),
+        }
     }
 
-    fn first_owner(&self, list: List, after: Option<&Uid>) -> Result<Option<Uid>, String> {
+    fn first_owner(&self, list: List, after: Option<&str>) -> Result<Option<String>, String> {
         let range =
             (Bound::Included(key::owners_after(list.kind(), after)), Bound::Excluded(key::owners_end(list.kind())));
         let read = || match self.keyspace(list).range(range).next() {
             None => Ok(None),
-            Some(guard) => guard.key().map_err(|error| error.to_string()).map(|key| key::owner_of(&key)),
+            Some(guard) => {
+                guard.key().map_err(|error| error.to_string()).map(|key| key::owner_of(&key).map(str::to_owned))
+            }
         };
         catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("the engine gave up".to_owned()))
     }
 
-    /// Calls `each` with every key of a user's list and what lies there.
-    pub fn each(&self, list: List, uid: &Uid, mut each: impl FnMut(&[u8], Found)) {
-        let (from, to) = key::owned(list.kind(), uid);
+    /// Calls `each` with every key of a list of the user or group with this id, and what lies there.
+    pub fn each(&self, list: List, owner: &str, mut each: impl FnMut(&[u8], Found)) {
+        let (from, to) = key::owned(list.kind(), owner);
         let read = || {
             for guard in self.keyspace(list).range((Bound::Included(from), Bound::Excluded(to))) {
                 match guard.into_inner() {
@@ -190,10 +232,17 @@ impl Inspection {
 
     fn keyspace(&self, list: List) -> &Keyspace {
         match list {
-            List::Rows => &self.log,
+            List::Rows | List::GroupRows => &self.log,
             List::History => &self.history,
-            List::Ids => &self.id,
-            List::Head | List::Checkpoint | List::Conversations | List::Devices => &self.record,
+            List::Ids | List::GroupIds => &self.id,
+            List::Head
+            | List::Checkpoint
+            | List::Conversations
+            | List::GroupViews
+            | List::Devices
+            | List::GroupHead
+            | List::GroupCheckpoint
+            | List::Members => &self.record,
         }
     }
 }

@@ -2,10 +2,10 @@
 //! finding its counters than on encoding the row.
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use tidings_actors::port::store::Key;
+use tidings_actors::port::store::{Key, TimelineId};
 
 /// Keyspace and kind as the metrics name them; a removal counts as a row.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 17] = [
     ("log", "log"),
     ("history", "history"),
     ("id", "id"),
@@ -15,22 +15,42 @@ const KINDS: [(&str, &str); 9] = [
     ("record", "conversation"),
     ("record", "peer"),
     ("record", "device"),
+    ("log", "group_log"),
+    ("id", "group_id"),
+    ("record", "group_head"),
+    ("record", "group_mark"),
+    ("record", "group_checkpoint"),
+    ("record", "member"),
+    ("record", "group_view"),
+    ("record", "group_peer"),
 ];
 
-/// Where in [`KINDS`] rows of timelines are counted.
-pub(super) const LOG: usize = 0;
+/// Where in [`KINDS`] rows of a timeline are counted.
+pub(super) const fn log_of(timeline: &TimelineId) -> usize {
+    match timeline {
+        TimelineId::Inbox(_) => 0,
+        TimelineId::Group(_) => 9,
+    }
+}
 
 /// Where in [`KINDS`] a record is counted.
-pub(super) fn kind_of(key: &Key) -> usize {
+pub(super) const fn kind_of(key: &Key) -> usize {
     match key {
         Key::History { .. } => 1,
-        Key::MessageId(_, _, _) => 2,
-        Key::Head(_) => 3,
-        Key::Mark(_, _) => 4,
+        Key::MessageId(TimelineId::Inbox(_), _, _) => 2,
+        Key::Head(TimelineId::Inbox(_)) => 3,
+        Key::Mark(_, TimelineId::Inbox(_)) => 4,
         Key::Checkpoint(_) => 5,
         Key::Conversation(_, _) => 6,
         Key::Peer(_, _) => 7,
         Key::Device(_, _) => 8,
+        Key::MessageId(TimelineId::Group(_), _, _) => 10,
+        Key::Head(TimelineId::Group(_)) => 11,
+        Key::Mark(_, TimelineId::Group(_)) => 12,
+        Key::GroupCheckpoint(_) => 13,
+        Key::Member(_, _) => 14,
+        Key::GroupView(_, _) => 15,
+        Key::GroupPeer(_, _) => 16,
     }
 }
 

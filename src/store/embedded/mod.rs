@@ -26,11 +26,11 @@ use tidings_actors::port::{
     clock::Clock,
     ownership::Stamp,
     store::{
-        Append, Change, HistoryRange, Key, Page, PageLimit, Reply, Row, Scan, ScanPage, Store, TimelineId, check_put,
-        check_sweep,
+        Append, Change, GroupScan, GroupScanPage, HistoryRange, Key, MembersPage, Page, PageLimit, Reply, Row, Scan,
+        ScanPage, Store, TimelineId, check_put, check_sweep,
     },
 };
-use tidings_schema::id::{Epoch, Seq, ShardCount, Uid};
+use tidings_schema::id::{Epoch, Gid, Seq, ShardCount, Uid};
 use tokio::sync::watch;
 
 pub use self::{committer::Health, journal::TornTail};
@@ -196,6 +196,14 @@ impl Store for EmbeddedStore {
 
     fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> Reply<ScanPage> {
         self.readers.run(move |engine| page::scan(engine, &scan, after.as_ref(), limit))
+    }
+
+    fn scan_groups(&self, scan: GroupScan, after: Option<Gid>, limit: usize) -> Reply<GroupScanPage> {
+        self.readers.run(move |engine| page::scan_groups(engine, &scan, after.as_ref(), limit))
+    }
+
+    fn members(&self, gid: Gid, after: Option<Uid>, limit: PageLimit) -> Reply<MembersPage> {
+        self.readers.run(move |engine| page::members(engine, &gid, after.as_ref(), limit))
     }
 
     fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Reply<Page> {

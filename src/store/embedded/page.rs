@@ -1,11 +1,14 @@
 //! Reading: pages of rows, lists, records. Every value is checked before it leaves; only what was synced is ever seen.
 
-use std::ops::Bound;
+use std::{ops::Bound, str::FromStr};
 
 use bytes::Bytes;
 use fjall::Guard;
-use tidings_actors::port::store::{HistoryRange, Key, Page, PageLimit, Row, Scan, ScanPage, StoreError, TimelineId};
-use tidings_schema::id::{Seq, Uid};
+use tidings_actors::port::store::{
+    GroupScan, GroupScanPage, HistoryRange, Key, MembersPage, Page, PageLimit, Row, Scan, ScanPage, StoreError,
+    TimelineId,
+};
+use tidings_schema::id::{Gid, Seq, Uid};
 
 use super::{
     engine::{Engine, store_error},
@@ -26,19 +29,58 @@ pub(super) fn get(engine: &Engine, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
     keys.iter().map(&mut get_one).collect()
 }
 
-/// A page of a list.
+/// A page of a list of users.
 pub(super) fn scan(engine: &Engine, scan: &Scan, after: Option<&Uid>, limit: usize) -> Result<ScanPage> {
-    let ListKeys { range, prefix_bytes } = key::list(scan, after);
-    let mut page = ScanPage::default();
+    let (uids, more) = listed(engine, key::list(scan, after), limit, || format!("{scan:?}"))?;
+    Ok(ScanPage { uids, more })
+}
+
+/// A page of a list of groups.
+pub(super) fn scan_groups(
+    engine: &Engine,
+    scan: &GroupScan,
+    after: Option<&Gid>,
+    limit: usize,
+) -> Result<GroupScanPage> {
+    let (gids, more) = listed(engine, key::list_groups(scan, after), limit, || format!("groups {scan:?}"))?;
+    Ok(GroupScanPage { gids, more })
+}
+
+fn listed<I: FromStr>(
+    engine: &Engine,
+    ListKeys { range, prefix_bytes }: ListKeys,
+    limit: usize,
+    name: impl Fn() -> String,
+) -> Result<(Vec<I>, bool)> {
+    let mut ids = Vec::new();
     for guard in engine.record().range(range) {
-        if page.uids.len() >= limit {
+        if ids.len() >= limit {
+            return Ok((ids, true));
+        }
+        let stored = guard.key().map_err(|error| store_error(&error))?;
+        ids.push(last_id(&stored, prefix_bytes).ok_or_else(|| corrupt(name()))?);
+    }
+    Ok((ids, false))
+}
+
+fn last_id<I: FromStr>(key: &[u8], prefix_bytes: usize) -> Option<I> {
+    std::str::from_utf8(key.get(prefix_bytes..)?).ok()?.parse().ok()
+}
+
+/// Member records of a group, by uid.
+pub(super) fn members(engine: &Engine, gid: &Gid, after: Option<&Uid>, limit: PageLimit) -> Result<MembersPage> {
+    let ListKeys { range, prefix_bytes } = key::members(gid, after);
+    let (mut page, mut bytes) = (MembersPage::default(), 0);
+    for guard in engine.record().range(range) {
+        let (stored_key, stored) = guard.into_inner().map_err(|error| store_error(&error))?;
+        bytes += stored.len().saturating_sub(value::CHECKSUM_BYTES);
+        if !page.members.is_empty() && (page.members.len() >= limit.rows || bytes > limit.bytes) {
             page.more = true;
             break;
         }
-        let stored = guard.key().map_err(|error| store_error(&error))?;
-        let listed =
-            stored.get(prefix_bytes..).and_then(|id| std::str::from_utf8(id).ok()).and_then(|id| id.parse().ok());
-        page.uids.push(listed.ok_or_else(|| corrupt(format!("{scan:?}")))?);
+        let uid = last_id(&stored_key, prefix_bytes).ok_or_else(|| corrupt(format!("a member of group {gid}")))?;
+        let value = value::unpack(&stored).ok_or_else(|| corrupt(format!("member {uid} of group {gid}")))?;
+        page.members.push((uid, value));
     }
     Ok(page)
 }

@@ -293,7 +293,7 @@ fn another_shard_count_is_refused_with_the_right_one() {
 #[test]
 fn a_newer_format_is_refused_with_the_version_it_needs() {
     let (store, dir) = fresh();
-    store.engine.overwrite_meta(&Meta { format: 2, epoch: 1, shards: 8 });
+    store.engine.overwrite_meta(&Meta { format: 2, epoch: 1, shards: 8, memtable_mb: 4 });
     drop(store);
     let refused = reopen(dir.path()).err().unwrap();
     assert!(refused.to_string().contains("use a version that knows format 2"), "{refused}");

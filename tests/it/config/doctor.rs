@@ -51,10 +51,10 @@ async fn a_healthy_store_is_read_to_its_end() {
     let mut server = with_messages(dir.path()).await;
     server.terminate().await;
     let (_, report) = doctor(&server).await;
-    for name in ["settings", "data directory", "stored inboxes", "open files", "clock"] {
+    for name in ["settings", "data directory", "stored timelines", "open files", "clock"] {
         assert_eq!(check(&report, name)["verdict"], "ok", "{report}");
     }
-    assert!(says(&report, "stored inboxes").starts_with("2 inboxes, "), "{report}");
+    assert!(says(&report, "stored timelines").starts_with("2 inboxes, "), "{report}");
     assert!(says(&report, "data directory").contains("no server is running"), "{report}");
     assert!(says(&report, "disk speed").contains("a sync takes "), "{report}");
     assert!(!server.data().join("doctor.probe").exists());
@@ -75,7 +75,7 @@ async fn a_damaged_row_and_a_missing_one_are_named_with_their_inbox_and_nothing_
     drop(rows);
     let (code, report) = doctor(&server).await;
     assert_eq!(code, 2, "{report}");
-    let stored = check(&report, "stored inboxes");
+    let stored = check(&report, "stored timelines");
     assert_eq!(stored["verdict"], "failed", "{report}");
     assert!(stored["advice"].as_str().unwrap().contains("One inbox is damaged"), "{report}");
     let damaged = stored["damaged"].as_array().unwrap();
@@ -94,7 +94,7 @@ async fn a_running_server_is_asked_and_keeps_its_lock() {
     assert_eq!(running["verdict"], "ok", "{report}");
     assert!(running["says"].as_str().unwrap().contains("is ready and has stopped no inbox"), "{report}");
     let checks = report["checks"].as_array().unwrap();
-    assert!(checks.iter().all(|check| check["name"] != "stored inboxes"), "not without the lock: {report}");
+    assert!(checks.iter().all(|check| check["name"] != "stored timelines"), "not without the lock: {report}");
 
     server.kill().await;
     let rows = Rows::open(&server.data(), "log");
@@ -133,5 +133,5 @@ async fn a_newer_format_is_left_alone() {
     Rows::open(&server.data(), "meta").put(b"meta", &stored);
     let (code, report) = doctor(&server).await;
     assert_eq!(code, 2);
-    assert!(says(&report, "stored inboxes").contains("use a version that knows format 99"), "{report}");
+    assert!(says(&report, "stored timelines").contains("use a version that knows format 99"), "{report}");
 }

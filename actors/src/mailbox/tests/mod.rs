@@ -7,6 +7,7 @@ mod clock;
 mod devices;
 mod life;
 mod panics;
+mod quiet;
 mod revoke;
 mod sweep;
 mod sweep_random;

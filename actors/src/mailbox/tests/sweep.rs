@@ -156,7 +156,7 @@ async fn checkpoint(store: &MemoryStore, user: &str) -> record::MailboxCheckpoin
 }
 
 async fn id_record(store: &MemoryStore, user: &str, id: MessageId) -> Option<u64> {
-    let value = store.get(vec![Key::MessageId(uid(user), uid(user), id)]).await.unwrap().pop().flatten();
+    let value = store.get(vec![Key::MessageId(inbox(user), uid(user), id)]).await.unwrap().pop().flatten();
     value.map(|value| record::MessageId::decode(value).unwrap().seq)
 }
 

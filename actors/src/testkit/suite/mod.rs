@@ -3,6 +3,7 @@
 //! A case gets a store of its own, empty. What the port leaves open (buckets, a page that is exactly full) is left open.
 
 pub mod appends;
+pub mod groups;
 pub mod pages;
 pub mod records;
 pub mod sweeps;
@@ -10,7 +11,7 @@ pub mod sweeps;
 use std::{ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
-use tidings_schema::id::{DeviceId, MessageId, Seq, Uid};
+use tidings_schema::id::{DeviceId, Gid, MessageId, Seq, Uid};
 
 use crate::port::{
     ownership::Stamp,
@@ -80,6 +81,25 @@ macro_rules! store_suite {
             a_page_that_begins_at_the_first_kept_row_is_full,
             inboxes_are_listed_once_each,
         );
+        $crate::store_suite!(@cases $make, groups:
+            a_group_and_an_inbox_of_the_same_id_are_two,
+            a_group_row_is_redacted_in_its_own_timeline,
+            a_sweep_of_a_group_touches_no_inbox,
+            a_group_is_read_in_pages_both_ways,
+            groups_whose_ids_are_prefixes_do_not_mix,
+            records_of_a_group_are_durable_with_its_rows,
+            every_key_of_a_group_is_its_own_record,
+            a_put_for_a_user_and_a_group_of_the_same_id_is_refused,
+            a_message_id_is_another_in_each_timeline,
+            members_come_in_pages_with_their_values,
+            a_page_of_members_ends_at_its_bytes_and_has_at_least_one,
+            members_of_other_groups_do_not_mix,
+            a_removed_member_is_not_read,
+            marks_of_users_and_groups_are_two_lists,
+            peers_of_a_user_are_users_or_groups,
+            groups_are_listed_once_each,
+            a_scan_of_groups_is_ascending_and_paged,
+        );
     };
     (@cases $make:expr, $group:ident: $($case:ident,)+) => {
         mod $group {
@@ -124,6 +144,18 @@ pub fn message_id(number: u8) -> MessageId {
 #[must_use]
 pub fn inbox(text: &str) -> TimelineId {
     TimelineId::Inbox(uid(text))
+}
+
+/// A valid group id.
+#[must_use]
+pub fn gid(text: &str) -> Gid {
+    text.parse().unwrap()
+}
+
+/// The log of a group.
+#[must_use]
+pub fn group(text: &str) -> TimelineId {
+    TimelineId::Group(gid(text))
 }
 
 /// A value that tells its seq.

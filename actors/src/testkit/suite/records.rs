@@ -50,7 +50,7 @@ cases! {
     }
 
     an_empty_value_is_a_value(store) {
-        let key = Key::Mark(ShardId::new(3), uid("a"));
+        let key = Key::Mark(ShardId::new(3), inbox("a"));
         put_one(&store, key.clone(), "").await;
         assert_eq!(text_of(&store, key).await.unwrap(), "");
     }
@@ -80,12 +80,12 @@ cases! {
     every_kind_of_key_is_its_own_record(store) {
         let keys = [
             Key::Head(inbox("a")),
-            Key::Mark(ShardId::new(0), uid("a")),
+            Key::Mark(ShardId::new(0), inbox("a")),
             Key::Checkpoint(uid("a")),
             Key::Conversation(uid("a"), uid("b")),
             Key::Peer(uid("a"), uid("b")),
             Key::Device(uid("a"), device("b")),
-            Key::MessageId(uid("a"), uid("b"), message_id(1)),
+            Key::MessageId(inbox("a"), uid("b"), message_id(1)),
             history("a", "b", 1),
         ];
         let texts = ["head", "mark", "checkpoint", "conversation", "peer", "device", "message id", "history"];
@@ -115,7 +115,7 @@ cases! {
             let keys = [
                 Key::Conversation(uid(owner), uid(peer)),
                 Key::Device(uid(owner), device(peer)),
-                Key::MessageId(uid(owner), uid(peer), message_id(1)),
+                Key::MessageId(inbox(owner), uid(peer), message_id(1)),
                 history(owner, peer, 1),
             ];
             for key in keys {
@@ -124,7 +124,7 @@ cases! {
                 assert_eq!(text_of(&store, key).await.unwrap(), text);
             }
         }
-        let other = Key::MessageId(uid("a"), uid("b"), message_id(2));
+        let other = Key::MessageId(inbox("a"), uid("b"), message_id(2));
         assert_eq!(text_of(&store, other).await, None);
     }
 
@@ -154,8 +154,8 @@ cases! {
         put_one(&store, Key::Peer(uid("a"), uid("b")), "").await;
         put_one(&store, Key::Peer(uid("ab"), uid("c")), "").await;
         put_one(&store, Key::Conversation(uid("a"), uid("d")), "").await;
-        put_one(&store, Key::Mark(ShardId::new(1), uid("e")), "").await;
-        put_one(&store, Key::Mark(ShardId::new(256), uid("f")), "").await;
+        put_one(&store, Key::Mark(ShardId::new(1), inbox("e")), "").await;
+        put_one(&store, Key::Mark(ShardId::new(256), inbox("f")), "").await;
         assert_eq!(scan_all(&store, Scan::Peers(uid("a"))).await, uids(&["b"]));
         assert_eq!(scan_all(&store, Scan::Peers(uid("ab"))).await, uids(&["c"]));
         assert_eq!(scan_all(&store, Scan::Marks(ShardId::new(1))).await, uids(&["e"]));
@@ -166,16 +166,16 @@ cases! {
     a_removed_key_is_not_scanned(store) {
         let shard = ShardId::new(9);
         for name in ["a", "b", "c"] {
-            put_one(&store, Key::Mark(shard, uid(name)), "").await;
+            put_one(&store, Key::Mark(shard, inbox(name)), "").await;
         }
-        store.put(vec![remove(Key::Mark(shard, uid("b")))], STAMP).await.unwrap();
+        store.put(vec![remove(Key::Mark(shard, inbox("b")))], STAMP).await.unwrap();
         assert_eq!(scan_all(&store, Scan::Marks(shard)).await, uids(&["a", "c"]));
     }
 
     a_mark_goes_with_records_of_any_owner(store) {
         let changes = vec![
-            set(Key::Mark(ShardId::new(1), uid("a")), ""),
-            set(Key::Mark(ShardId::new(1), uid("b")), ""),
+            set(Key::Mark(ShardId::new(1), inbox("a")), ""),
+            set(Key::Mark(ShardId::new(1), inbox("b")), ""),
             set(Key::Checkpoint(uid("a")), "1"),
         ];
         store.put(changes, STAMP).await.unwrap();

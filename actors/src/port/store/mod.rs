@@ -3,11 +3,18 @@
 //! A store keeps bytes and never looks inside them. It reads no clock, and it never retries a write with another stamp.
 //! All futures are `'static`: they own what they need, so a caller may drop them (the write may still happen).
 
+mod key;
+mod page;
+
 use std::{future::Future, pin::Pin};
 
 use bytes::Bytes;
-use tidings_schema::id::{DeviceId, MessageId, Seq, ShardId, Uid};
+use tidings_schema::id::{Gid, Seq, Uid};
 
+pub use self::{
+    key::{Key, Owner, TimelineId},
+    page::{GroupScan, GroupScanPage, HistoryRange, MembersPage, Page, PageLimit, Scan, ScanPage},
+};
 use super::ownership::Stamp;
 
 /// Rows of one append at most.
@@ -20,13 +27,6 @@ pub const BUCKET_ROWS: u64 = 10_000;
 /// Rows that one call of [`Store::sweep`] removes at most.
 pub const SWEEP_ROWS_MAX: u64 = 256;
 
-/// Names a timeline.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TimelineId {
-    /// The inbox of a user.
-    Inbox(Uid),
-}
-
 /// One row of a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -34,55 +34,6 @@ pub struct Row {
     pub seq: Seq,
     /// The encoded record.
     pub value: Bytes,
-}
-
-/// Names a small record.
-///
-/// All records have an owner that is a user, but a mark: it lies with its shard.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
-    /// Head of a timeline.
-    Head(TimelineId),
-    /// The actor `uid` of `shard` may owe something.
-    Mark(ShardId, Uid),
-    /// Checkpoint of a mailbox.
-    Checkpoint(Uid),
-    /// One side of a DM: owner, peer.
-    Conversation(Uid, Uid),
-    /// The owner has a conversation with the peer; written once, with the conversation's first row.
-    Peer(Uid, Uid),
-    /// A device of a user.
-    Device(Uid, DeviceId),
-    /// A message id in the inbox of the owner, by sender.
-    MessageId(Uid, Uid, MessageId),
-    /// Row `seq` of bucket `bucket` of the owner's history with a peer.
-    History {
-        /// Whose inbox the seq counts in.
-        owner: Uid,
-        /// The other side.
-        peer: Uid,
-        /// (h - 1) / [`BUCKET_ROWS`].
-        bucket: u64,
-        /// Place in the owner's inbox.
-        seq: Seq,
-    },
-}
-
-impl Key {
-    /// The user that owns the record; `None` for a mark.
-    #[must_use]
-    pub fn owner(&self) -> Option<&Uid> {
-        match self {
-            Self::Head(TimelineId::Inbox(owner))
-            | Self::Checkpoint(owner)
-            | Self::Conversation(owner, _)
-            | Self::Peer(owner, _)
-            | Self::Device(owner, _)
-            | Self::MessageId(owner, _, _)
-            | Self::History { owner, .. } => Some(owner),
-            Self::Mark(_, _) => None,
-        }
-    }
 }
 
 /// A change of one record.
@@ -158,59 +109,6 @@ pub fn check_sweep(from: Seq, below: Seq) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How much of a page is wanted: ends at whichever comes first, and has at least one row if there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageLimit {
-    /// Rows at most.
-    pub rows: usize,
-    /// Bytes of values at most.
-    pub bytes: usize,
-}
-
-/// A page of rows, in the order that was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Whether the limit ended the page (there may be more).
-    pub more: bool,
-}
-
-/// Lists of keys that can be walked. Only keys that are written once or seldom are ever walked; the list of inboxes is
-/// the exception, and is walked slowly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scan {
-    /// Marks of a shard.
-    Marks(ShardId),
-    /// Peers of a user.
-    Peers(Uid),
-    /// Owners of inboxes, of all shards: everyone with a head record.
-    Inboxes,
-}
-
-/// A page of a scan: the uids named by the keys, ascending. Of [`Scan::Inboxes`] in an order that is the store's own, but
-/// always the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScanPage {
-    /// The uids.
-    pub uids: Vec<Uid>,
-    /// Whether more follow after the last one.
-    pub more: bool,
-}
-
-/// Which part of a conversation's history to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistoryRange {
-    /// Whose inbox the seqs count in.
-    pub owner: Uid,
-    /// The other side.
-    pub peer: Uid,
-    /// The bucket to look in. A store without buckets also returns rows of older ones.
-    pub bucket: u64,
-    /// Rows below this seq.
-    pub before: Seq,
-}
-
 /// Why a store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -256,6 +154,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// The next uids of a list after `after`, at most `limit`.
     fn scan(&self, scan: Scan, after: Option<Uid>, limit: usize) -> Reply<ScanPage>;
+
+    /// The next gids of a list after `after`, at most `limit`.
+    fn scan_groups(&self, scan: GroupScan, after: Option<Gid>, limit: usize) -> Reply<GroupScanPage>;
+
+    /// The next member records of a group after that of `after`: all of them are read when the group becomes active, so
+    /// they come with their values.
+    fn members(&self, gid: Gid, after: Option<Uid>, limit: PageLimit) -> Reply<MembersPage>;
 
     /// Rows with `after < seq <= ceiling`, oldest first. Stops before a gap.
     fn read(&self, timeline: TimelineId, after: Seq, ceiling: Seq, limit: PageLimit) -> Reply<Page>;
