@@ -138,8 +138,7 @@ impl Link for LocalLink {
     }
 
     fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
-        self.relay.fan_out(frame);
-        Offer::Taken
+        self.relay.fan_out(frame)
     }
 
     fn sweep(&self, shard: ShardId, visit: Visit) -> Offer<Visit> {

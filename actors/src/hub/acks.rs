@@ -69,7 +69,7 @@ impl Acks {
     }
 
     /// The owner did not take it; there may be a newer one by now.
-    fn put_back(&mut self, command: GroupCommand) {
+    pub(super) fn put_back(&mut self, command: GroupCommand) {
         let GroupCommand { from, uid, gid, op, .. } = command;
         if let GroupOp::Ack(upto) = op {
             self.note(&gid, Ack { from, uid, upto });

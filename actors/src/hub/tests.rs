@@ -72,14 +72,14 @@ impl Worker {
         self.roster.groups().register(member.slot, &gid, Seq::new(head))
     }
 
-    fn disconnect(&self, member: &Member) {
-        self.roster.groups().disconnect(member.slot);
-    }
-
     /// One turn of the hub; whether nothing is left to do.
     fn turn(&mut self) -> bool {
         let mut cx = TaskContext::from_waker(Waker::noop());
         self.rounds.turn(&self.roster, &mut cx).is_pending()
+    }
+
+    fn disconnect(&self, member: &Member) {
+        self.roster.groups().disconnect(member.slot);
     }
 
     fn work(&mut self) {
@@ -102,6 +102,11 @@ impl Member {
         }
         told
     }
+}
+
+/// Puts a frame into the lanes of workers that want it.
+fn spread_out(relay: &Relay, frame: FanOut) {
+    assert!(relay.fan_out(frame).is_taken());
 }
 
 fn group(gid: &str) -> Gid {
@@ -155,7 +160,7 @@ fn a_frame_reaches_the_members_on_every_worker_and_nobody_else() {
     let mut members: Vec<Member> = workers.iter().map(|worker| worker.member("alice", "g", 4)).collect();
     let mut other = workers[0].member("bob", "h", 4);
     for seq in 5..8 {
-        relay.fan_out(row("g", seq));
+        spread_out(&relay, row("g", seq));
     }
     workers.iter_mut().for_each(Worker::work);
     for member in &mut members {
@@ -191,7 +196,7 @@ fn every_connection_gets_its_own_encoding_and_each_is_made_once() {
     for worker in &workers {
         members.extend(encodings.map(|encoding| member(worker, encoding)));
     }
-    relay.fan_out(row("g", 1));
+    spread_out(&relay, row("g", 1));
     workers.iter_mut().for_each(Worker::work);
     let payloads: Vec<_> = members.iter().map(|member| member.client.take_payload().unwrap()).collect();
     assert!(
@@ -199,7 +204,7 @@ fn every_connection_gets_its_own_encoding_and_each_is_made_once() {
         "one JSON text for the node"
     );
     assert!(!payloads[1].starts_with(b"{") && payloads[1].as_ptr() == payloads[3].as_ptr(), "one Protobuf frame");
-    relay.fan_out(row("g", 2));
+    spread_out(&relay, row("g", 2));
     workers.iter_mut().for_each(Worker::work);
     for member in &mut members {
         assert_eq!(member.told(), rows([2]));
@@ -213,7 +218,7 @@ fn whoever_is_kicked_in_the_middle_of_a_flood_gets_nothing_after_it() {
     let mut kicked: Vec<Member> = workers.iter().map(|worker| worker.member("bob", "g", 0)).collect();
     let mut stays: Vec<Member> = workers.iter().map(|worker| worker.member("alice", "g", 0)).collect();
     for seq in 1..=100 {
-        relay.fan_out(if seq == 50 { kick("g", seq, "bob") } else { row("g", seq) });
+        spread_out(&relay, if seq == 50 { kick("g", seq, "bob") } else { row("g", seq) });
         if seq % 7 == 0 {
             workers.iter_mut().for_each(Worker::work);
         }
@@ -227,8 +232,8 @@ fn whoever_is_kicked_in_the_middle_of_a_flood_gets_nothing_after_it() {
     }
     // Taken in again, it goes on from there.
     assert_eq!(workers[0].join(&kicked[0], "g", 101), Registered::Live);
-    relay.fan_out(row("g", 101));
-    relay.fan_out(row("g", 102));
+    spread_out(&relay, row("g", 101));
+    spread_out(&relay, row("g", 102));
     workers.iter_mut().for_each(Worker::work);
     assert_eq!((kicked[0].told(), kicked[1].told()), (rows([102]), vec![]));
 }

@@ -68,10 +68,13 @@ impl Lane {
         self.waiting().closed
     }
 
-    pub(super) fn put(&self, frame: &Arc<FanOut>) {
-        if self.waiting().put(frame) {
+    /// Whether the worker wants it.
+    pub(super) fn put(&self, frame: &Arc<FanOut>) -> bool {
+        let wanted = self.waiting().put(frame);
+        if wanted {
             self.wake();
         }
+        wanted
     }
 
     /// The hub has something to do.
@@ -102,7 +105,7 @@ impl Lane {
 }
 
 impl Waiting {
-    /// Whether the hub has something to do.
+    /// Whether somebody wants it: then the hub has something to do.
     fn put(&mut self, frame: &Arc<FanOut>) -> bool {
         if !self.wanted.contains(&frame.gid) {
             return false;

@@ -13,7 +13,7 @@ use tidings_schema::id::Gid;
 pub(crate) use lane::Parcel;
 pub use lane::{LANE_FRAMES_MAX, Lane};
 
-use crate::port::link::FanOut;
+use crate::{offer::Offer, port::link::FanOut};
 
 /// The lanes of one node. Used from every thread.
 #[derive(Default)]
@@ -33,12 +33,18 @@ impl Relay {
     }
 
     /// Hands a frame to every worker with a connection that wants the group. Those of one group come in order from one
-    /// thread. None is refused: what a worker has no room for it is told as a head.
-    pub fn fan_out(&self, frame: FanOut) {
+    /// thread. None is refused: what a worker has no room for it is told as a head. `Closed`: there is no such connection.
+    pub fn fan_out(&self, frame: FanOut) -> Offer<FanOut> {
         let frame = Arc::new(frame);
+        let mut wanted = false;
         for lane in self.lanes.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            lane.put(&frame);
+            wanted |= lane.put(&frame);
         }
+        if wanted {
+            return Offer::Taken;
+        }
+        // Nobody else has it, so it comes back.
+        Arc::try_unwrap(frame).map_or(Offer::Taken, Offer::Closed)
     }
 
     /// Whether a connection of this node wants the group.
