@@ -3,10 +3,10 @@
 /// Limits of mailboxes. Everything else that is bounded has a named constant where it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailboxLimits {
-    /// Time without anything to do after which a mailbox leaves memory. Long enough that a chat does not reload with
+    /// Time without anything to do after which a mailbox or a group leaves memory. Long enough that a chat does not reload with
     /// every pause, short enough that memory follows who is talking.
     pub mailbox_idle_ms: u64,
-    /// Longest time an acknowledged cursor waits in memory before it is written. After a crash a device is sent again at
+    /// Longest time an acknowledged cursor, of a device or of a member of a group, waits in memory before it is written. After a crash a device is sent again at
     /// most what it acknowledged in that time.
     pub cursor_flush_ms: u64,
     /// Messages one user may send per second, over all devices, sustained; twice that in a burst.

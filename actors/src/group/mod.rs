@@ -4,6 +4,7 @@
 //! before it is committed. Work is done strictly in the order it came; work that needs something from the store first makes
 //! the work behind it wait ([`gate`]). Reads rest on what is committed and wait for nobody.
 
+mod answers;
 mod append;
 mod chains;
 mod change;
@@ -36,14 +37,10 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, fut::ActorFuture};
 use tidings_schema::{
     error_code::ErrorCode,
-    id::{Gid, LogId, Millis, Seq, Uid},
-    wire::{self, server_frame::Body},
+    id::{Gid, LogId, Seq, Uid},
 };
 use tidings_state::{
-    group::{
-        self as state,
-        rights::{Caller, Refusal},
-    },
+    group::{self as state, rights::Caller},
     limiter::Limiter,
     sent_window::SentWindow,
     timeline::Timeline,
@@ -52,18 +49,24 @@ use tracing::error;
 use uuid::Uuid;
 
 use self::{
-    chains::Chains, checkpoint::Checkpoint, fan_out::Untold, gate::Gate, joins::Joins, pulls::Pulls,
-    redact::Redactions, rows::Rows,
+    answers::{Waiting, ok},
+    chains::Chains,
+    checkpoint::Checkpoint,
+    fan_out::Untold,
+    gate::Gate,
+    joins::Joins,
+    pulls::Pulls,
+    redact::Redactions,
+    rows::Rows,
 };
 use crate::{
     appender::Progress,
     limits::{GROUP_SENDS_BURST, GROUP_SENDS_PER_S},
-    mutants::{self, Mutant},
     port::{
-        link::{ConnectionRef, GroupCommand, GroupOp, OpId, ToConnection},
+        link::{ConnectionRef, GroupCommand, GroupOp, ToConnection},
         store::TimelineId,
     },
-    shard::{ShardParts, Told},
+    shard::ShardParts,
 };
 
 /// Messages that may wait in the actor's own queue; the shard refuses more.
@@ -82,15 +85,6 @@ enum Phase {
     Stopping,
     /// Left, or damaged: every op is refused.
     Left,
-}
-
-/// An answer that leaves when a row is committed.
-struct Waiting {
-    seq: Seq,
-    since: Millis,
-    to: ConnectionRef,
-    op_id: OpId,
-    answer: Body,
 }
 
 /// The actor.
@@ -203,57 +197,6 @@ impl Group {
         self.gate.done();
     }
 
-    /// Tells a connection at the end of this turn.
-    fn tell(&mut self, to: ConnectionRef, part: ToConnection) {
-        self.told.entry(to).or_default().push(part);
-    }
-
-    fn answer(&mut self, to: ConnectionRef, op_id: OpId, answer: Body) {
-        if op_id > 0 {
-            self.tell(to, ToConnection::Answer(op_id, answer));
-        }
-    }
-
-    /// Answers when `seq` is committed; answers leave in the order of their rows.
-    fn answer_when_committed(&mut self, seq: Seq, to: ConnectionRef, op_id: OpId, answer: Body) {
-        if seq <= self.timeline.committed() || mutants::active(Mutant::AckWhenHandedOver) {
-            return self.answer(to, op_id, answer);
-        }
-        let at = self.answers.partition_point(|waiting| waiting.seq <= seq);
-        let since = self.parts.clock.uptime();
-        self.answers.insert(at, Waiting { seq, since, to, op_id, answer });
-    }
-
-    fn refuse(&mut self, to: ConnectionRef, op_id: OpId, code: ErrorCode, text: &str, retry_after_ms: u64) {
-        self.answer(to, op_id, error_of(code, text, retry_after_ms));
-    }
-
-    /// A refusal by what the group is rests on rows like any other answer: it leaves when they are committed.
-    fn refuse_by_rule(&mut self, to: ConnectionRef, op_id: OpId, refusal: Refusal) {
-        let wait = match refusal {
-            Refusal::Muted(until) => until.since(self.parts.clock.now()),
-            _ => 0,
-        };
-        let answer = error_of(refusal.code(), &refusal.to_string(), wait);
-        self.answer_when_committed(self.timeline.head(), to, op_id, answer);
-    }
-
-    fn refuse_work(&mut self, work: &GroupCommand, code: ErrorCode, text: &str, retry_after_ms: u64) {
-        self.refuse(work.from, work.op_id, code, text, retry_after_ms);
-    }
-
-    /// What was told in this turn leaves, one message per connection.
-    fn flush(&mut self) {
-        while let Some((to, parts)) = self.told.pop_first() {
-            if let Told::Gone = self.parts.tell(to, parts) {
-                self.chains.forget(to);
-                self.redactions.forget(to);
-            } else if let Some(stale) = self.chains.told(to) {
-                stale.into_iter().for_each(|connection| self.parts.link.forget(connection));
-            }
-        }
-    }
-
     /// The log is damaged: nothing more is taken or told, and an operator is called. Other groups go on.
     fn stop_corrupt(&mut self, why: &str, ctx: &mut Context<Self>) {
         use actix::ActorContext as _;
@@ -300,15 +243,6 @@ fn decides(op: &GroupOp) -> bool {
         | GroupOp::Ack(_)
         | GroupOp::Read(_) => false,
     }
-}
-
-fn error_of(code: ErrorCode, text: &str, retry_after_ms: u64) -> Body {
-    metrics::counter!("tidings_ops_refused_total", "code" => code.number().to_string()).increment(1);
-    Body::Error(wire::Error { code: code.number(), text: text.to_owned(), retry_after_ms })
-}
-
-fn ok(seq: Seq) -> Body {
-    Body::Ok(wire::Ok { seq: seq.get() })
 }
 
 impl Actor for Group {

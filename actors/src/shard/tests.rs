@@ -16,8 +16,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
+    offer::offer,
     port::{
-        link::{Attach, FanOut, GroupCommand},
+        link::{Attach, FanOut, GroupCommand, Op},
         ownership::{Barrier, Ownership, Stamp},
         store::{Change, Key},
     },

@@ -10,10 +10,14 @@ use crate::{
     offer::offer,
     port::{
         link::{Command, ConnectionRef, GroupOp, Link, Op as InboxOp},
-        store::{GroupScan, Scan, Store},
+        store::{GroupScan, Scan, Store, Unavailable},
     },
     shard::Retire,
-    testkit::{held::HeldSync, memory::MemoryStore},
+    testkit::{
+        faults::{Fault, Faults, Method},
+        held::HeldSync,
+        memory::MemoryStore,
+    },
 };
 use tidings_schema::id::{Gid, Seq};
 use tidings_state::group::audience::Revoked;
@@ -117,15 +121,16 @@ async fn a_user_and_a_group_of_the_same_name_never_meet() {
 #[actix::test]
 async fn a_group_that_nobody_created_is_unknown_and_does_not_stay_in_memory() {
     let store = MemoryStore::new();
-    let mut bench = Bench::new(Arc::new(store.clone()));
+    let faults = Arc::new(Faults::new(Arc::new(store.clone())));
+    let mut bench = Bench::new(faults.clone());
     let unknown = Err(ErrorCode::NoSuchGroup.number());
     assert_eq!(bench.say("bob", 1, "hi").await, unknown);
     assert_eq!(bench.sync("bob", 0).await.map(|_| 0), unknown);
     assert_eq!(bench.done("bob", GroupOp::Read(Seq::new(1))).await, unknown);
     bench.a_while().await;
-    // Retiring tells whether anything is left.
-    assert!(offer(bench.link.shard.get().unwrap(), Retire).is_taken());
-    bench.silence().await;
+    // What left has to be read again.
+    faults.once(Method::Get, Fault::Fail(Unavailable::Down));
+    assert_eq!(bench.say("bob", 1, "hi").await, Err(ErrorCode::Unavailable.number()));
     assert_eq!(marked(&store).await, Vec::<Gid>::new());
     bench.create(open(), &[]).await;
 }
